@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+
+// What the rest of the add-on knows of Metal. Plain C++: also compiled where Metal is not built.
+namespace weightnorm::metal {
+
+// The system's GPU, one object shared by the whole process while anyone holds it. Null where there is none that can
+// serve, with the reason and what to do about it in `reason`. Any thread.
+std::shared_ptr<core::Device> metalDevice(std::string* reason);
+
+// One run-time compilation: a library ("" function) or a pipeline, with its function constants spelled out.
+struct CompileRecord {
+  std::string library, function, constants;
+  double milliseconds = 0;
+};
+
+// Everything compiled so far on a device that metalDevice() gave. Any thread.
+std::vector<CompileRecord> compileRecords(core::Device& device);
+
+// Every kernel library that is in this build, by name.
+std::vector<std::string> kernelLibraries();
+
+}  // namespace weightnorm::metal

@@ -1,0 +1,15 @@
+#include "metal/metal.h"
+
+// Compiled in place of the Metal backend where Metal does not exist.
+namespace weightnorm::metal {
+
+std::shared_ptr<core::Device> metalDevice(std::string* reason) {
+  if (reason) *reason = "this build has no Metal backend: Metal needs macOS 13 or later on Apple silicon";
+  return nullptr;
+}
+
+std::vector<CompileRecord> compileRecords(core::Device&) { return {}; }
+
+std::vector<std::string> kernelLibraries() { return {}; }
+
+}  // namespace weightnorm::metal

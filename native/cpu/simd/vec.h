@@ -1,0 +1,32 @@
+#pragma once
+
+// What a kernel file sees: the vectors of one instruction set. This header is included inside the namespace of that
+// instruction set (baseline.cc and its siblings select it with WN_ISA_*), after every system and core header, so that
+// nothing shared with other translation units is ever compiled for an instruction set the machine may lack. For the
+// same reason a kernel file instantiates no template of the standard library, uses no lambda, and calls no inline
+// function defined elsewhere.
+//
+//   Vec  kLanes float32     VecD  kLanes / 2 float64     Mask, MaskD  the result of a comparison
+//
+// load / store are unaligned; loadN / storeN touch the first n lanes only (0 ≤ n ≤ kLanes; the rest read as 0).
+// fma(a, b, c) = a·b + c, rounded once where the hardware has it. accumulate(c, a, b): c = fma(a, b, c), for inner
+// loops: GCC would turn a load shared by several fma into a memory operand of each, which halves the speed.
+// min(a, b) = a < b ? a : b and max(a, b) = b < a ? a : b, so b is the result where either is NaN.
+// loadHalf … storeBFloat: kLanes elements of 16 bits; the bits of core/dtype.h, NaNs made quiet.
+// low / high widen half of a Vec to float64; join rounds two back to one Vec.
+
+#define WN_INLINE __attribute__((always_inline)) inline
+
+#if defined(WN_ISA_AVX512)
+#include "cpu/simd/vec_avx512.inl"
+#elif defined(WN_ISA_AVX2)
+#include "cpu/simd/vec_avx2.inl"
+#elif defined(WN_ISA_NEON)
+#include "cpu/simd/vec_neon.inl"
+#else
+#include "cpu/simd/vec_sse2.inl"
+#endif
+
+#include "cpu/simd/vec_common.inl"
+#include "cpu/simd/vec_math.inl"
+#include "cpu/simd/activation.inl"

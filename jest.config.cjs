@@ -1,0 +1,11 @@
+/** Specs import the built package by its own name, as users do. */
+module.exports = {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  transform: { '\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } }] },
+  moduleNameMapper: { '^weightnorm$': '<rootDir>/dist/index.js' },
+  modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/dist'],
+  testTimeout: 60_000,
+  maxWorkers: 2,
+};

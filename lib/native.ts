@@ -1,0 +1,126 @@
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { WeightNormError } from './errors.js';
+
+/** A tensor of the add-on: an opaque external value. */
+export type NativeTensor = { readonly __nativeTensor: unique symbol };
+/** A device's queue in this environment: an opaque external value. */
+export type NativeQueue = { readonly __nativeQueue: unique symbol };
+
+/** What a device is; see {@link Device.info}. */
+export interface DeviceInfo {
+  type: 'metal' | 'cpu';
+  name: string;
+  /** Why this is the default although it is not Metal, or why a device cannot be used. */
+  reason?: string;
+  /** True only for the software Metal used by the project's own tests. */
+  simulated: boolean;
+  unifiedMemory: boolean;
+  memoryBytes: number;
+  features: string[];
+}
+
+export interface MemoryFigures {
+  /** Bytes of tensors that are alive or queued. */
+  liveBytes: number;
+  /** Bytes kept for reuse; `trim()` gives them back. */
+  cachedBytes: number;
+  /** The most `liveBytes` has been. */
+  peakBytes: number;
+  /** Tensors of this environment that were neither disposed nor collected. */
+  tensors: number;
+}
+
+/** Fused activation of a convolution or product: kind code, parameter, log-scale flag, alpha. */
+export type NativeActivation = { kind: number; param: number; logScale: boolean; alpha: NativeTensor | null };
+
+/**
+ * Geometry of a convolution, one number a slot, pairs as height, width:
+ * stride ×2, dilation ×2, padBegin ×2, padEnd ×2, outputPadding ×2, groups, padMode, outScale,
+ * flags (1 transposed, 2 scale per input channel, 4 direct).
+ */
+export type ConvGeometry = Float64Array;
+
+/** Axes are passed as a mask (bit i = axis i), eps as a number or undefined. */
+export interface Addon {
+  readonly build: { version: string; compiler: string; metal: boolean; simulated: boolean };
+  setErrorClass(constructor: typeof WeightNormError): void;
+  /** Every device this build knows, usable or not (`reason` says why not). */
+  listDevices(): (DeviceInfo & { available: boolean })[];
+  openQueue(type: string): NativeQueue;
+  deviceInfo(queue: NativeQueue): DeviceInfo;
+  memory(queue: NativeQueue): MemoryFigures;
+  trim(queue: NativeQueue): void;
+  flush(queue: NativeQueue): void;
+  synchronize(queue: NativeQueue): Promise<void>;
+
+  /** Copies `data`, converting to the dtype with round to nearest even. `bits`: data already holds the dtype's bits. */
+  upload(queue: NativeQueue, data: ArrayBufferView, shape: readonly number[], dtype: number, bits: boolean): NativeTensor;
+  fill(queue: NativeQueue, shape: readonly number[], dtype: number, value: number): NativeTensor;
+  /** Standard normal values times `std`, the same for a seed on every device and platform. */
+  randn(queue: NativeQueue, shape: readonly number[], dtype: number, seed: number, std: number): NativeTensor;
+  /** Replaces the values: the handle gets new storage. */
+  write(tensor: NativeTensor, data: ArrayBufferView, bits: boolean): void;
+  shape(tensor: NativeTensor): number[];
+  dtype(tensor: NativeTensor): number;
+  dispose(tensor: NativeTensor): void;
+  /** Whether computing the tensor is known to have failed. */
+  failed(tensor: NativeTensor): boolean;
+  /** The stored bytes, or float32 values of them when `asFloat`. */
+  read(tensor: NativeTensor, asFloat: boolean): Promise<ArrayBuffer>;
+  readSync(tensor: NativeTensor, asFloat: boolean): ArrayBuffer;
+  transfer(tensor: NativeTensor, target: NativeQueue): NativeTensor;
+  view(tensor: NativeTensor, shape: readonly number[]): NativeTensor;
+
+  weightNorm(v: NativeTensor, g: NativeTensor, reduce: number, eps: number | undefined): NativeTensor;
+  weightNormBackward(gradW: NativeTensor, v: NativeTensor, g: NativeTensor, reduce: number, eps: number | undefined): [NativeTensor, NativeTensor];
+  norm(v: NativeTensor, reduce: number): NativeTensor;
+  /** Norm scales g/‖v‖ of many layers in one operation, float32, flat. */
+  scales(v: NativeTensor[], g: NativeTensor[], reduce: number[], eps: (number | undefined)[]): NativeTensor[];
+  conv(
+    x: NativeTensor,
+    weight: NativeTensor,
+    bias: NativeTensor | null,
+    scale: NativeTensor | null,
+    residual: NativeTensor | null,
+    running: NativeTensor | null,
+    geometry: ConvGeometry,
+    pre: NativeActivation | null,
+    post: NativeActivation | null,
+  ): NativeTensor;
+  linear(x: NativeTensor, weight: NativeTensor, bias: NativeTensor | null, scale: NativeTensor | null, post: NativeActivation | null): NativeTensor;
+  matmul(a: NativeTensor, b: NativeTensor): NativeTensor;
+  activation(x: NativeTensor, activation: NativeActivation): NativeTensor;
+  /** `a` and `b`: tensors, or one of them a number. */
+  arithmetic(kind: number, a: NativeTensor | number, b: NativeTensor | number): NativeTensor;
+  reduce(x: NativeTensor, axes: number, mean: boolean, keepDims: boolean): NativeTensor;
+  transpose(x: NativeTensor, permutation: readonly number[]): NativeTensor;
+  pad(x: NativeTensor, left: number, right: number, mode: number): NativeTensor;
+  narrow(x: NativeTensor, axis: number, start: number, length: number): NativeTensor;
+  concat(parts: NativeTensor[], axis: number): NativeTensor;
+  interpolate(x: NativeTensor, factor: number): NativeTensor;
+  cast(x: NativeTensor, dtype: number): NativeTensor;
+}
+
+/** The package's root folder, from `dist/`. */
+export const packageRoot = path.resolve(__dirname, '..');
+
+function loadAddon(): Addon {
+  const requireFrom = createRequire(path.join(packageRoot, 'package.json'));
+  const chosen = process.env.WEIGHTNORM_ADDON;
+  try {
+    if (chosen === 'softmetal') return requireFrom(path.join(packageRoot, 'build', 'softmetal', 'weightnorm.node'));
+    if (chosen) return requireFrom(path.resolve(chosen));
+    return (requireFrom('node-gyp-build') as (directory: string) => Addon)(packageRoot);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const advice = chosen
+      ? `WEIGHTNORM_ADDON is set to ${JSON.stringify(chosen)}; build it or unset the variable`
+      : `there is no binary for ${process.platform}-${process.arch} (Node ${process.versions.node}) here; build it with "npm run build" in ${packageRoot}, which needs python3, make and a C++20 compiler`;
+    throw new WeightNormError('ERR_ADDON', `the native add-on of weightnorm cannot be loaded: ${advice}. ${reason}`, { cause: error });
+  }
+}
+
+/** The native add-on, loaded once per environment. */
+export const addon: Addon = loadAddon();
+addon.setErrorClass(WeightNormError);

@@ -1,0 +1,100 @@
+import { fail } from './errors.js';
+import type { Module } from './nn/module.js';
+import type { Tensor } from './tensor.js';
+
+const stack: (Set<Tensor> | null)[] = [];
+const modules = new Set<WeakRef<Module>>();
+
+/** @internal Called for every new tensor. */
+export function register(tensor: Tensor): void {
+  stack[stack.length - 1]?.add(tensor);
+}
+
+/** @internal Called for every new module: its fields are parameters, which no scope disposes. */
+export function registerModule(module: Module): void {
+  modules.add(new WeakRef(module));
+}
+
+/** @internal Modules of this environment that are still alive. */
+export function* liveModules(): Generator<Module> {
+  for (const reference of modules) {
+    const module = reference.deref();
+    if (module) yield module;
+    else modules.delete(reference);
+  }
+}
+
+/** @internal Runs `fn` outside every scope: what it makes is never disposed by one. */
+export function untracked<T>(fn: () => T): T {
+  stack.push(null);
+  try {
+    return fn();
+  } finally {
+    stack.pop();
+  }
+}
+
+/** Calls `keep` for every tensor reachable from `value` through arrays, plain objects, Maps, Sets and modules. */
+function reach(value: unknown, keep: (tensor: Tensor) => void, seen = new Set<object>()): void {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || seen.has(value)) return;
+  seen.add(value);
+  if (isTensor(value)) {
+    keep(value);
+  } else if (value instanceof Map) {
+    for (const [key, item] of value) {
+      reach(key, keep, seen);
+      reach(item, keep, seen);
+    }
+  } else if (value instanceof Set || Array.isArray(value)) {
+    for (const item of value) reach(item, keep, seen);
+  } else {
+    for (const item of Object.values(value)) reach(item, keep, seen);
+  }
+}
+
+function isTensor(value: object): value is Tensor {
+  return 'byteLength' in value && 'readRaw' in value && 'dispose' in value;
+}
+
+/**
+ * Runs `fn` and disposes every tensor made inside that it does not return; arrays, objects, Maps, Sets and modules in
+ * the result are searched. Parameters of modules and cached scales are never disposed. When `fn` throws, everything made
+ * inside is disposed. Throws ERR_ARGUMENT when `fn` returns a promise: what an async function makes later cannot be tracked.
+ */
+export function scope<T>(fn: () => T): T {
+  if (typeof fn !== 'function') fail('ERR_ARGUMENT', 'scope takes a function');
+  const made = new Set<Tensor>();
+  stack.push(made);
+  let result: T;
+  let returned = false;
+  try {
+    result = fn();
+    returned = true;
+  } finally {
+    stack.pop();
+    if (!returned) release(made);
+  }
+  if (typeof (result as { then?: unknown } | null)?.then === 'function') {
+    release(made);
+    // The promise's own outcome no longer matters to anyone.
+    (result as Promise<unknown>).then(undefined, () => {});
+    fail('ERR_ARGUMENT', 'scope: fn returned a promise; tensors made after an await cannot be tracked, so await outside of scope');
+  }
+  const outer = stack[stack.length - 1];
+  reach(result, (tensor) => {
+    if (made.delete(tensor)) outer?.add(tensor);
+  });
+  release(made);
+  return result;
+}
+
+function release(made: Set<Tensor>): void {
+  if (made.size === 0) return;
+  for (const module of liveModules()) {
+    for (const value of Object.values(module)) {
+      if (Array.isArray(value)) for (const item of value) made.delete(item as Tensor);
+      else made.delete(value as Tensor);
+    }
+  }
+  for (const tensor of made) tensor.dispose();
+}

@@ -1,0 +1,126 @@
+#include "addon/arguments.h"
+
+#include <cmath>
+
+namespace weightnorm::addon {
+
+using core::Code;
+using core::Error;
+
+namespace {
+
+const napi_type_tag kTensorTag = {0x3f6d0c5e9a414b7eULL, 0x9b1c7a52e8d04f13ULL};
+const napi_type_tag kQueueTag = {0x71c2b0d46e9f4a85ULL, 0xa40d5be2c9f7316bULL};
+
+bool hasTag(Napi::Value value, const napi_type_tag& tag) {
+  bool result = false;
+  return napi_check_object_type_tag(value.Env(), value, &tag, &result) == napi_ok && result;
+}
+
+template <class T>
+Napi::Value tagged(Napi::Env env, T* data, void (*finalize)(Napi::Env, T*), const napi_type_tag& tag) {
+  const Napi::External<T> external = Napi::External<T>::New(env, data, finalize);
+  napi_type_tag_object(env, external, &tag);
+  return external;
+}
+
+}  // namespace
+
+Napi::Value makeHandle(Napi::Env env, core::Tensor tensor, std::shared_ptr<EnvQueue> queue) {
+  auto* handle = new TensorHandle{std::move(tensor), std::move(queue), 0};
+  handle->queue->tensors++;
+  account(env, *handle);
+  return tagged<TensorHandle>(
+      env, handle,
+      [](Napi::Env finalizing, TensorHandle* data) {
+        dropHandle(finalizing, *data);
+        delete data;
+      },
+      kTensorTag);
+}
+
+void account(napi_env env, TensorHandle& handle) {
+  const int64_t bytes = handle.tensor.storage ? static_cast<int64_t>(handle.tensor.storage->bytes()) : 0;
+  int64_t total = 0;
+  napi_adjust_external_memory(env, bytes - handle.accounted, &total);
+  handle.accounted = bytes;
+}
+
+void dropHandle(napi_env env, TensorHandle& handle) {
+  if (!handle.tensor.storage) return;
+  handle.tensor.storage.reset();
+  handle.queue->tensors--;
+  account(env, handle);
+}
+
+TensorHandle& handleOf(Napi::Value value) {
+  if (!value.IsExternal() || !hasTag(value, kTensorTag)) throw Error(Code::kArgument, "not a native tensor");
+  TensorHandle& handle = *value.As<Napi::External<TensorHandle>>().Data();
+  if (!handle.tensor.storage) throw Error(Code::kDisposed, "the tensor was disposed");
+  return handle;
+}
+
+core::Tensor tensorOrAbsent(Napi::Value value) {
+  if (value.IsNull() || value.IsUndefined()) return {};
+  return handleOf(value).tensor;
+}
+
+std::shared_ptr<EnvQueue> queueOf(Napi::Value value) {
+  if (!value.IsExternal() || !hasTag(value, kQueueTag)) throw Error(Code::kArgument, "not a native queue");
+  return *value.As<Napi::External<std::shared_ptr<EnvQueue>>>().Data();
+}
+
+Napi::Value makeQueueHandle(Napi::Env env, std::shared_ptr<EnvQueue> queue) {
+  return tagged<std::shared_ptr<EnvQueue>>(
+      env, new std::shared_ptr<EnvQueue>(std::move(queue)), [](Napi::Env, std::shared_ptr<EnvQueue>* data) { delete data; }, kQueueTag);
+}
+
+core::Queue& live(EnvQueue& queue) {
+  if (!queue.queue) throw Error(Code::kState, "the environment is shutting down");
+  return *queue.queue;
+}
+
+core::Shape shapeOf(Napi::Value value) {
+  if (!value.IsArray()) throw Error(Code::kShape, "shape must be an array of integers");
+  const Napi::Array array = value.As<Napi::Array>();
+  int64_t dims[core::kMaxRank];
+  const uint32_t rank = array.Length();
+  if (rank > core::kMaxRank) throw Error(Code::kShape, core::format("shape has rank %u; ranks 0 to %d are allowed", rank, core::kMaxRank));
+  for (uint32_t i = 0; i < rank; ++i) dims[i] = integerOf(array[i]);
+  return core::Shape(dims, static_cast<int>(rank));
+}
+
+core::DType dtypeOf(Napi::Value value) {
+  const int64_t code = integerOf(value);
+  if (code < 0 || code > 2) throw Error(Code::kDType, "unknown dtype code");
+  return static_cast<core::DType>(code);
+}
+
+int64_t integerOf(Napi::Value value) {
+  if (!value.IsNumber()) throw Error(Code::kArgument, "a number is needed");
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(std::fabs(number) <= 9007199254740992.0) || number != std::floor(number)) {
+    throw Error(Code::kArgument, core::format("%g is not an integer", number));
+  }
+  return static_cast<int64_t>(number);
+}
+
+std::optional<double> epsOf(Napi::Value value) {
+  if (!value.IsNumber()) return std::nullopt;
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+core::Activation activationOf(Napi::Value value) {
+  core::Activation activation;
+  if (!value.IsObject()) return activation;
+  const Napi::Object object = value.As<Napi::Object>();
+  const int64_t kind = integerOf(object.Get("kind"));
+  if (kind < 0 || kind > static_cast<int64_t>(core::Act::kPow)) throw Error(Code::kArgument, "unknown activation code");
+  activation.kind = static_cast<core::Act>(kind);
+  activation.param = object.Get("param").ToNumber().FloatValue();
+  activation.logScale = object.Get("logScale").ToBoolean();
+  activation.alpha = tensorOrAbsent(object.Get("alpha"));
+  return activation;
+}
+
+}  // namespace weightnorm::addon

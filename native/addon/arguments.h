@@ -1,0 +1,47 @@
+#pragma once
+
+#include <napi.h>
+
+#include <optional>
+
+#include "addon/environment.h"
+#include "core/prepare.h"
+
+// Reading JavaScript arguments and making handles. The TypeScript facade passes checked values; these functions still
+// refuse anything that could break memory safety. Environment's thread.
+namespace weightnorm::addon {
+
+// What a native tensor handle owns; `tensor.storage` is null once disposed.
+struct TensorHandle {
+  core::Tensor tensor;
+  std::shared_ptr<EnvQueue> queue;
+  int64_t accounted = 0;  // bytes reported to the garbage collector
+};
+
+Napi::Value makeHandle(Napi::Env env, core::Tensor tensor, std::shared_ptr<EnvQueue> queue);
+// Drops the handle's tensor and its accounting; harmless when repeated.
+void dropHandle(napi_env env, TensorHandle& handle);
+// Reports a changed size to the garbage collector.
+void account(napi_env env, TensorHandle& handle);
+
+TensorHandle& handleOf(Napi::Value value);               // throws ERR_DISPOSED, ERR_ARGUMENT
+core::Tensor tensorOrAbsent(Napi::Value value);          // null gives an empty Tensor
+std::shared_ptr<EnvQueue> queueOf(Napi::Value value);
+Napi::Value makeQueueHandle(Napi::Env env, std::shared_ptr<EnvQueue> queue);
+core::Queue& live(EnvQueue& queue);                      // throws ERR_STATE once the environment is going
+
+core::Shape shapeOf(Napi::Value value);
+core::DType dtypeOf(Napi::Value value);
+int64_t integerOf(Napi::Value value);
+std::optional<double> epsOf(Napi::Value value);
+core::Activation activationOf(Napi::Value value);        // null gives kNone
+
+// Submits a prepared operation and wraps one of its outputs.
+template <class Op>
+Napi::Value submit(Napi::Env env, const std::shared_ptr<EnvQueue>& queue, Op op, const core::Tensor& output) {
+  core::Tensor result = output;
+  live(*queue).submit(std::move(op));
+  return makeHandle(env, std::move(result), queue);
+}
+
+}  // namespace weightnorm::addon

@@ -1,0 +1,65 @@
+#include "addon/environment.h"
+
+#include <cstdlib>
+
+#include "addon/devices.h"
+
+namespace weightnorm::addon {
+
+namespace {
+
+uint64_t queueLimitFor(core::Device& device) {
+  const char* text = std::getenv("WEIGHTNORM_QUEUE_LIMIT");
+  if (!text || !*text) return device.budget().figures().limit / 2;
+  char* end = nullptr;
+  const double bytes = std::strtod(text, &end);
+  if (*end != '\0' || !(bytes >= 1) || bytes > 9e18) {
+    throw core::Error(core::Code::kArgument, core::format("WEIGHTNORM_QUEUE_LIMIT is \"%s\"; it must be a number of bytes", text));
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
+}  // namespace
+
+Environment::Environment(Napi::Env env) : completions_(Completions::create(env)) {
+  // Node removes hooks in reverse order, so the queues stop before the completions' thread-safe function goes.
+  napi_add_async_cleanup_hook(
+      env,
+      [](napi_async_cleanup_hook_handle handle, void* self) {
+        static_cast<Environment*>(self)->shutDown();
+        napi_remove_async_cleanup_hook(handle);
+      },
+      this, nullptr);
+}
+
+Environment& Environment::of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+void Environment::shutDown() {
+  completions_->close();
+  for (auto& [type, queue] : queues_) queue->queue.reset();
+}
+
+std::shared_ptr<EnvQueue> Environment::queue(const std::string& type) {
+  std::shared_ptr<EnvQueue>& entry = queues_[type];
+  if (!entry) {
+    std::shared_ptr<core::Device> device = openDevice(type);
+    auto opened = std::make_shared<EnvQueue>();
+    opened->type = type;
+    opened->queue = std::make_unique<core::Queue>(device, queueLimitFor(*device));
+    entry = std::move(opened);
+  }
+  return entry;
+}
+
+void Environment::setErrorClass(Napi::Function constructor) { errorClass_ = Napi::Persistent(constructor); }
+
+Napi::Value Environment::makeError(Napi::Env env, const core::Error& error) {
+  const Napi::String code = Napi::String::New(env, core::name(error.code()));
+  const Napi::String message = Napi::String::New(env, error.what());
+  if (!errorClass_.IsEmpty()) return errorClass_.New({code, message});
+  Napi::Object plain = Napi::Error::New(env, error.what()).Value();
+  plain.Set("code", code);
+  return plain;
+}
+
+}  // namespace weightnorm::addon

@@ -1,0 +1,41 @@
+#include "core/storage.h"
+
+#include "core/backend.h"
+
+namespace weightnorm::core {
+
+namespace {
+std::atomic<uint64_t> nextId{1};
+}
+
+Storage::Storage(std::shared_ptr<Device> device, uint64_t bytes) : device_(std::move(device)), bytes_(bytes), id_(nextId++) {
+  device_->budget().reserve(bytes_);
+}
+
+Storage::~Storage() { device_->budget().release(bytes_); }
+
+Buffer& Storage::buffer() {
+  if (!buffer_) buffer_ = device_->allocate(bytes_);
+  return *buffer_;
+}
+
+void Storage::fail(FailurePtr failure) {
+  std::lock_guard lock(mutex_);
+  if (!failure_) failure_ = std::move(failure);
+}
+
+FailurePtr Storage::failure() const {
+  std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+Derived* Storage::derived(uint64_t key) const {
+  const auto found = derived_.find(key);
+  return found == derived_.end() ? nullptr : found->second.get();
+}
+
+Derived* Storage::keep(uint64_t key, std::unique_ptr<Derived> data) {
+  return (derived_[key] = std::move(data)).get();
+}
+
+}  // namespace weightnorm::core

@@ -1,0 +1,30 @@
+// Installs and builds what is missing or older than its sources: makes `npm start` and `npm test` work first thing.
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { root, run } from './run.mjs';
+
+function newest(entry) {
+  const file = path.join(root, entry);
+  if (!existsSync(file)) return 0;
+  const stat = statSync(file);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  return Math.max(0, ...readdirSync(file).map((name) => newest(path.join(entry, name))));
+}
+
+const age = (file) => (existsSync(path.join(root, file)) ? statSync(path.join(root, file)).mtimeMs : -1);
+
+export async function ensureBuilt() {
+  if (age('node_modules/.package-lock.json') < age('package-lock.json') - 1000 || age('node_modules/.package-lock.json') < 0) {
+    run('npm', ['ci', '--no-audit', '--no-fund']);
+  }
+  const native = Math.max(...['native', 'binding.gyp', 'sources.json', 'scripts/embed-kernels.mjs'].map(newest));
+  if (age('build/Release/weightnorm.node') < native) {
+    console.error('building the native add-on (about two minutes on two cores)');
+    const { buildAddon } = await import('./build-addon.mjs');
+    buildAddon();
+  }
+  if (age('dist/index.mjs') < Math.max(newest('lib'), newest('tsconfig.json'))) {
+    const { buildTypeScript } = await import('./build-ts.mjs');
+    buildTypeScript();
+  }
+}

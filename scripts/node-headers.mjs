@@ -1,0 +1,33 @@
+// Makes the folder node-gyp takes as --nodedir from the node-api-headers package, so that a build downloads nothing.
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const require = createRequire(import.meta.url);
+
+const configuration = (flags, optimisation) => ({ cflags: flags, xcode_settings: { GCC_OPTIMIZATION_LEVEL: optimisation } });
+
+const commonGypi = {
+  variables: { 'visibility%': 'hidden', 'library%': 'static_library', 'component%': 'static_library', 'python%': 'python3' },
+  target_defaults: {
+    default_configuration: 'Release',
+    configurations: {
+      Debug: { defines: ['DEBUG'], ...configuration(['-g', '-O0'], '0') },
+      Release: { defines: ['NDEBUG'], ...configuration(['-O3'], '3') },
+    },
+    cflags: ['-fPIC', '-pthread'],
+    ldflags: ['-pthread'],
+    conditions: [['OS=="mac"', { defines: ['_DARWIN_USE_64_BIT_INODE=1'] }]],
+  },
+};
+
+/** Writes the folder and returns its path. */
+export function makeNodeDirectory(root) {
+  const directory = path.join(root, 'build', 'nodedir');
+  const include = path.join(directory, 'include', 'node');
+  mkdirSync(include, { recursive: true });
+  cpSync(require('node-api-headers').include_dir, include, { recursive: true });
+  writeFileSync(path.join(include, 'common.gypi'), JSON.stringify(commonGypi, null, 2));
+  writeFileSync(path.join(include, 'config.gypi'), JSON.stringify({ variables: {} }));
+  return directory;
+}

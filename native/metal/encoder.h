@@ -21,9 +21,6 @@ class CommandStream;
 // so they need no barrier between them.
 enum class Access { kRead, kWrite, kReadWrite, kWritePart };
 
-// Memory beside the operation's tensors: for the length of one operation, or kept in a core::Derived.
-using Memory = std::unique_ptr<MetalBuffer>;
-
 // What an operation encodes into. One per queue, used on the queue's thread inside MetalBackend::run only.
 class Encoder {
  public:
@@ -96,7 +93,7 @@ class Dispatch {
     static constexpr uint32_t kTable = ~0u;
     uint32_t index;
     MetalBuffer* buffer;
-    const core::Tensor* tensor;  // null for memory
+    core::StoragePtr storage;  // null for memory
     Access access;
   };
   struct Bytes {

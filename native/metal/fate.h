@@ -20,9 +20,11 @@ class Timeline {
 };
 
 // What became of one command buffer, and the storages that carry its result, directly or through later work.
-// Guarded by the mutex of the Flight that owns it.
+// All but `serial` is guarded by the mutex of the Flight it belongs to.
 struct Fate {
   enum class State { kPending, kDone, kFailed };
+  explicit Fate(uint64_t number) : serial(number) {}
+  const uint64_t serial;
   State state = State::kPending;
   core::FailurePtr failure;
   std::vector<std::weak_ptr<core::Storage>> dependants;

@@ -33,6 +33,9 @@ class MetalBuffer final : public core::Buffer {
   id<MTLBuffer> handle_;
 };
 
+// Memory beside an operation's tensors: for the length of one operation, or kept in a core::Derived.
+using Memory = std::unique_ptr<MetalBuffer>;
+
 // Every core::Buffer on a Metal device is a MetalBuffer.
 inline MetalBuffer& metalBuffer(const core::Tensor& tensor) { return static_cast<MetalBuffer&>(tensor.storage->buffer()); }
 

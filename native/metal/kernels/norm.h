@@ -1,0 +1,340 @@
+// Norms of rows, shared by every weight norm kernel: compensated sums of squares, safe norms, the scale of a row.
+// Sums are kept as float2(hi, lo): an unevaluated pair, good to about 45 bits, so a norm is within 1 ulp at any length.
+#pragma once
+#include "common.h"
+
+constant uint kOutputWeight = 0, kOutputNorm = 1, kOutputScale = 2;
+constant uint kEpsUnset = 0, kEpsClamp = 1, kEpsZero = 2;
+
+// What a norm means for its row: how g is stored and what eps asks for. Same layout as NormRule in norm_plan.h.
+struct NormRule {
+  uint gType;    // core::DType
+  uint epsMode;  // unset: a zero row gives 0; clamp: n = max(n, eps); zero: a zero row gives NaN
+  float eps;
+  uint output;
+};
+
+// A thread's place among the threads that share one threadgroup.
+struct Place {
+  uint thread_index, threads, simdgroup, lane, simdgroups;
+};
+#define PLACE_ARGUMENTS                                                                            \
+  uint thread_index [[thread_index_in_threadgroup]], uint threads [[threads_per_threadgroup]],     \
+      uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],  \
+      uint simdgroups [[simdgroups_per_threadgroup]]
+#define PLACE {thread_index, threads, simdgroup, lane, simdgroups}
+
+// a + b exactly, as hi + lo.
+inline float2 two_sum(float a, float b) {
+  const float hi = a + b;
+  const float t = hi - a;
+  return float2(hi, (a - (hi - t)) + (b - t));
+}
+inline float2 add_sums(float2 a, float2 b) {
+  const float2 s = two_sum(a.x, b.x);
+  return float2(s.x, s.y + (a.y + b.y));
+}
+// Over aligned groups of `lanes` neighbours (a power of two); every lane of a group gets the same bits.
+inline float2 simd_add(float2 s, uint lanes) {
+  for (ushort step = ushort(lanes / 2); step > 0; step >>= 1) {
+    s = add_sums(s, float2(simd_shuffle_xor(s.x, step), simd_shuffle_xor(s.y, step)));
+  }
+  return s;
+}
+inline uint simd_peak(uint bits, uint lanes) {
+  for (ushort step = ushort(lanes / 2); step > 0; step >>= 1) bits = max(bits, simd_shuffle_xor(bits, step));
+  return bits;
+}
+// Over the whole threadgroup. `part` holds one value a simdgroup; a barrier must stand between two uses of it.
+inline float2 group_add(float2 s, threadgroup float2* part, thread const Place& at) {
+  s = simd_add(s, 32);
+  if (at.lane == 0) part[at.simdgroup] = s;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  return simd_add(at.lane < at.simdgroups ? float2(part[at.lane]) : float2(0.0f), 32);
+}
+inline uint group_peak(uint bits, threadgroup float2* part, thread const Place& at) {
+  bits = simd_max(bits);
+  if (at.lane == 0) part[at.simdgroup] = float2(as_type<float>(bits), 0.0f);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  return simd_max(at.lane < at.simdgroups ? as_type<uint>(part[at.lane].x) : 0u);
+}
+
+// W neighbouring elements as they lie in memory: 16 bytes, or one element where rows are not 16-byte aligned.
+template <typename T, int W> struct Chunk {
+  typedef T raw;
+  static void open(T r, thread float* x) { x[0] = widen(r); }
+  static T close(thread const float* x) { return narrow<T>(x[0]); }
+};
+template <> struct Chunk<float, 4> {
+  typedef float4 raw;
+  static void open(float4 r, thread float* x) { x[0] = r.x, x[1] = r.y, x[2] = r.z, x[3] = r.w; }
+  static float4 close(thread const float* x) { return float4(x[0], x[1], x[2], x[3]); }
+};
+template <> struct Chunk<half, 8> {
+  typedef uint4 raw;
+  static void open(uint4 r, thread float* x) {
+    const half4 a = as_type<half4>(r.xy), b = as_type<half4>(r.zw);
+    x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w, x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
+  }
+  static uint4 close(thread const float* x) {
+    const half4 a = half4(float4(x[0], x[1], x[2], x[3])), b = half4(float4(x[4], x[5], x[6], x[7]));
+    return uint4(as_type<uint2>(a), as_type<uint2>(b));
+  }
+};
+template <> struct Chunk<bf16, 8> {
+  typedef uint4 raw;
+  static void open(uint4 r, thread float* x) {
+    const float4 even = as_type<float4>(r << 16), odd = as_type<float4>(r & 0xffff0000u);
+    x[0] = even.x, x[1] = odd.x, x[2] = even.y, x[3] = odd.y, x[4] = even.z, x[5] = odd.z, x[6] = even.w, x[7] = odd.w;
+  }
+  static uint4 close(thread const float* x) {
+    uint4 r;
+    r.x = uint(round_bf16(x[0])) | uint(round_bf16(x[1])) << 16;
+    r.y = uint(round_bf16(x[2])) | uint(round_bf16(x[3])) << 16;
+    r.z = uint(round_bf16(x[4])) | uint(round_bf16(x[5])) << 16;
+    r.w = uint(round_bf16(x[6])) | uint(round_bf16(x[7])) << 16;
+    return r;
+  }
+};
+
+// The product of two half-width values is exact in float, so their sums need no product error term.
+template <typename T> inline bool exact_products() { return true; }
+template <> inline bool exact_products<float>() { return false; }
+
+// Running sum of products over chunks, four independent pairs. Two products of half types share one addition.
+template <typename T, int W> struct Products {
+  float hi[W > 4 ? 4 : W];
+  float lo[W > 4 ? 4 : W];
+
+  void clear() {
+    for (int i = 0; i < (W > 4 ? 4 : W); i++) hi[i] = lo[i] = 0.0f;
+  }
+  void add(thread const float* a, thread const float* b) {
+    for (int i = 0; i < (W > 4 ? 4 : W); i++) {
+      float p = a[i] * b[i];
+      const float rest = exact_products<T>() ? 0.0f : fma(a[i], b[i], -p);
+      if (W > 4) p = fma(a[(i + 4) % W], b[(i + 4) % W], p);
+      const float2 s = two_sum(hi[i], p);
+      hi[i] = s.x;
+      lo[i] += s.y + rest;
+    }
+  }
+  float2 total() const {
+    if (W == 1) return float2(hi[0], lo[0]);
+    return add_sums(add_sums(float2(hi[0], lo[0]), float2(hi[1 % W], lo[1 % W])),
+                    add_sums(float2(hi[2 % W], lo[2 % W]), float2(hi[3 % W], lo[3 % W])));
+  }
+};
+
+// Bits of the largest magnitude: ordered like the values, and not flushed when subnormal.
+template <int W> inline uint peak_bits(thread const float* x) {
+  uint bits = 0;
+  for (int i = 0; i < W; i++) bits = max(bits, as_type<uint>(x[i]) & 0x7fffffffu);
+  return bits;
+}
+
+// 2^e for -126 <= e <= 127.
+inline float pow2(int e) { return as_type<float>(uint(e + 127) << 23); }
+inline int exponent_of(uint bits) { return int((bits >> 23) & 0xffu) - 127; }
+// Power of two that brings a magnitude near 1 (as near as one normal factor can).
+inline int rescale(uint peak) { return clamp(-exponent_of(peak), -126, 126); }
+
+// A sum of squares far from both ends of float's range, so that nothing in it over- or underflowed.
+inline bool in_range(float sum) { return sum >= 8.67361738e-19f && sum <= 1.26765060e30f; }
+
+// sqrt(hi + lo), correctly rounded but for rare ties.
+inline float sqrt_sum(float2 s) {
+  const float root = precise::sqrt(s.x);
+  if (!(s.x > 0.0f) || isinf(s.x)) return root;
+  return root + 0.5f * (fma(-root, root, s.x) + s.y) / root;
+}
+
+// A norm as n * 2^-k; `zero` marks a row whose every element is zero.
+struct Norm {
+  float n;
+  int k;
+  bool zero;
+  float whole() const { return n * pow2(-k); }
+};
+
+// w = ((v * before) * s) * after; where `plain`, both factors are 1 and w = v * s.
+struct RowScale {
+  float s, before, after;
+  bool plain;
+  float apply(float v) const { return plain ? v * s : (v * before * s) * after; }
+};
+
+inline bool is_normal(float x) { return fabs(x) >= 1.17549435e-38f && fabs(x) <= 3.40282347e38f; }
+
+inline RowScale plain_scale(float s) {
+  RowScale r = {s, 1.0f, 1.0f, true};
+  return r;
+}
+
+// True where eps decides the norm (NaN passes through).
+inline bool eps_clamps(Norm norm, constant NormRule& rule) { return rule.epsMode == kEpsClamp && norm.whole() < rule.eps; }
+// True where a row has no direction and its results are 0. With eps 0 a row of true zeros goes on to give NaN.
+inline bool vanishes(Norm norm, constant NormRule& rule) {
+  return norm.n == 0.0f && rule.epsMode != kEpsClamp && (rule.epsMode == kEpsUnset || !norm.zero);
+}
+
+// g / n, and where that or n leaves the normal range, v and n scaled together.
+inline RowScale row_scale(Norm norm, float g, constant NormRule& rule) {
+  if (eps_clamps(norm, rule)) return plain_scale(g / rule.eps);
+  if (vanishes(norm, rule)) return plain_scale(0.0f);
+  const float whole = norm.whole();
+  const float s = g / whole;
+  if ((is_normal(s) && is_normal(whole)) || !is_normal(norm.n) || g == 0.0f || isinf(g) || isnan(g)) return plain_scale(s);
+  const int up = norm.k == 0 ? rescale(as_type<uint>(norm.n)) : 0;
+  const int ug = rescale(as_type<uint>(fabs(g)));
+  RowScale r = {(g * pow2(ug)) / (norm.n * pow2(up)), pow2(norm.k + up), pow2(-ug), false};
+  return r;
+}
+
+// The value norm and scale operations store.
+inline float row_statistic(Norm norm, float g, constant NormRule& rule) {
+  if (rule.output == kOutputNorm) return norm.whole();
+  const RowScale r = row_scale(norm, g, rule);
+  return (r.s * r.after) * r.before;
+}
+
+// One row, its chunks first, first + step, ... below `count` in this thread's registers: v is read once.
+template <typename T, int W, int K> struct CachedRow {
+  typename Chunk<T, W>::raw chunks[K];
+
+  void load(device const T* v, uint first, uint step, uint count) {
+    typedef typename Chunk<T, W>::raw raw;
+    device const raw* source = (device const raw*)v;
+    for (int k = 0; k < K; k++) {
+      const uint i = first + k * step;
+      chunks[k] = raw(0);
+      if (i < count) chunks[k] = source[i];
+    }
+  }
+  float2 squares(float scale) const {
+    Products<T, W> sum;
+    sum.clear();
+    for (int k = 0; k < K; k++) {
+      float x[W];
+      Chunk<T, W>::open(chunks[k], x);
+      for (int i = 0; i < W; i++) x[i] *= scale;
+      sum.add(x, x);
+    }
+    return sum.total();
+  }
+  uint peak() const {
+    uint bits = 0;
+    for (int k = 0; k < K; k++) {
+      float x[W];
+      Chunk<T, W>::open(chunks[k], x);
+      bits = max(bits, peak_bits<W>(x));
+    }
+    return bits;
+  }
+  void store(device T* w, uint first, uint step, uint count, RowScale scale) const {
+    typedef typename Chunk<T, W>::raw raw;
+    device raw* target = (device raw*)w;
+    for (int k = 0; k < K; k++) {
+      float x[W];
+      Chunk<T, W>::open(chunks[k], x);
+      for (int i = 0; i < W; i++) x[i] = scale.apply(x[i]);
+      const uint j = first + k * step;
+      if (j < count) target[j] = Chunk<T, W>::close(x);
+    }
+  }
+};
+
+// One row of any length, read from memory for every sum: four chunks in flight.
+template <typename T, int W> struct LoopedRow {
+  device const T* v;
+  uint first, step, count;
+
+  typename Chunk<T, W>::raw at(uint i) const { return ((device const typename Chunk<T, W>::raw*)v)[i]; }
+  float2 squares(float scale) const {
+    Products<T, W> sum;
+    sum.clear();
+    const uint four = 4 * step, full = count / four * four;
+    for (uint block = first; block < full; block += four) {
+      typename Chunk<T, W>::raw c[4];
+      for (int k = 0; k < 4; k++) c[k] = at(block + k * step);
+      for (int k = 0; k < 4; k++) add(sum, c[k], scale);
+    }
+    for (uint i = full + first; i < count; i += step) add(sum, at(i), scale);
+    return sum.total();
+  }
+  static void add(thread Products<T, W>& sum, typename Chunk<T, W>::raw c, float scale) {
+    float x[W];
+    Chunk<T, W>::open(c, x);
+    for (int i = 0; i < W; i++) x[i] *= scale;
+    sum.add(x, x);
+  }
+  uint peak() const {
+    uint bits = 0;
+    for (uint i = first; i < count; i += step) {
+      float x[W];
+      Chunk<T, W>::open(at(i), x);
+      bits = max(bits, peak_bits<W>(x));
+    }
+    return bits;
+  }
+  // Backwards, so that it meets what the sums left in the caches.
+  void store(device T* w, RowScale scale) const {
+    device typename Chunk<T, W>::raw* target = (device typename Chunk<T, W>::raw*)w;
+    const uint four = 4 * step, full = count / four * four;
+    for (uint i = full + first; i < count; i += step) target[i] = scaled(at(i), scale);
+    for (uint block = full; block > 0; block -= four) {
+      const uint base = block - four + first;
+      typename Chunk<T, W>::raw c[4];
+      for (int k = 0; k < 4; k++) c[k] = at(base + k * step);
+      for (int k = 0; k < 4; k++) target[base + k * step] = scaled(c[k], scale);
+    }
+  }
+  static typename Chunk<T, W>::raw scaled(typename Chunk<T, W>::raw c, RowScale scale) {
+    float x[W];
+    Chunk<T, W>::open(c, x);
+    for (int i = 0; i < W; i++) x[i] = scale.apply(x[i]);
+    return Chunk<T, W>::close(x);
+  }
+};
+
+// A sum of squares of elements that were multiplied by 2^k; k is kZeroRow where all of them are zero.
+struct RangedSum {
+  float2 sum;
+  int k;
+};
+constant int kZeroRow = 127;
+
+inline Norm norm_of(RangedSum s) {
+  const bool zero = s.k == kZeroRow;
+  Norm norm = {sqrt_sum(s.sum), zero ? 0 : s.k, zero};
+  return norm;
+}
+
+// The squares of a row that `lanes` neighbouring lanes share. Where the sum is doubtful, a second look at the row scaled
+// by a power of two. Every lane of the simdgroup must come here; `valid` is false for lanes that have no row.
+template <typename Row> inline RangedSum simd_squares(thread const Row& row, uint lanes, bool valid) {
+  RangedSum s = {simd_add(row.squares(1.0f), lanes), 0};
+  const bool doubtful = valid && !in_range(s.sum.x);
+  if (simd_any(doubtful)) {
+    const uint peak = simd_peak(row.peak(), lanes);
+    const float2 again = simd_add(row.squares(pow2(rescale(peak))), lanes);
+    if (doubtful) {
+      s.sum = again;
+      s.k = peak == 0 ? kZeroRow : rescale(peak);
+    }
+  }
+  return s;
+}
+// The same for a row that a whole threadgroup shares.
+template <typename Row>
+inline RangedSum group_squares(thread const Row& row, threadgroup float2* part, thread const Place& at) {
+  RangedSum s = {group_add(row.squares(1.0f), part, at), 0};
+  if (!in_range(s.sum.x)) {
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const uint peak = group_peak(row.peak(), part, at);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    s.sum = group_add(row.squares(pow2(rescale(peak))), part, at);
+    s.k = peak == 0 ? kZeroRow : rescale(peak);
+  }
+  return s;
+}

@@ -1,0 +1,236 @@
+// Gradients of weight norm, shared by the backward kernels. With S = sum(gradW v) and n the norm:
+//   gradG = S / n,   gradV = (g / n) (gradW - v S / n^2)
+// S, n^2 and S / n^2 are kept as float2(hi, lo) and the difference is formed from both parts, because it cancels where gradW
+// points along v.
+#pragma once
+#include "norm.h"
+
+// The sums a row's gradients follow from. `gg` (plain float) only tells whether gradW stays in range.
+struct Dots {
+  float2 vv, vg;
+  float gg;
+};
+inline Dots zero_dots() {
+  const Dots d = {float2(0.0f), float2(0.0f), 0.0f};
+  return d;
+}
+inline Dots add_dots(Dots a, Dots b) {
+  const Dots d = {add_sums(a.vv, b.vv), add_sums(a.vg, b.vg), a.gg + b.gg};
+  return d;
+}
+inline Dots simd_add(Dots d, uint lanes) {
+  d.vv = simd_add(d.vv, lanes);
+  d.vg = simd_add(d.vg, lanes);
+  for (ushort step = ushort(lanes / 2); step > 0; step >>= 1) d.gg += simd_shuffle_xor(d.gg, step);
+  return d;
+}
+// `part` holds 3 * 32 values here.
+inline Dots group_add(Dots d, threadgroup float2* part, thread const Place& at) {
+  d = simd_add(d, 32);
+  if (at.lane == 0) {
+    part[at.simdgroup] = d.vv;
+    part[32 + at.simdgroup] = d.vg;
+    part[64 + at.simdgroup] = float2(d.gg, 0.0f);
+  }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  Dots all = zero_dots();
+  if (at.lane < at.simdgroups) {
+    all.vv = part[at.lane];
+    all.vg = part[32 + at.lane];
+    all.gg = part[64 + at.lane].x;
+  }
+  return simd_add(all, 32);
+}
+
+// Dots of a row whose v was multiplied by 2^kv and gradW by 2^kg; kv is kZeroRow where v is all zeros.
+struct RangedDots {
+  Dots dots;
+  int kv, kg;
+};
+inline bool dots_in_range(Dots d) { return in_range(d.vv.x) && in_range(d.gg); }
+
+// Running dots over chunks.
+template <typename T, int W> struct DotSums {
+  Products<T, W> vv, vg;
+  float gg;
+
+  void clear() {
+    vv.clear();
+    vg.clear();
+    gg = 0.0f;
+  }
+  void add(typename Chunk<T, W>::raw v, typename Chunk<T, W>::raw gradW, float scaleV, float scaleG) {
+    float x[W], d[W];
+    Chunk<T, W>::open(v, x);
+    Chunk<T, W>::open(gradW, d);
+    for (int i = 0; i < W; i++) {
+      x[i] *= scaleV;
+      d[i] *= scaleG;
+      gg = fma(d[i], d[i], gg);
+    }
+    vv.add(x, x);
+    vg.add(x, d);
+  }
+  Dots total() const {
+    const Dots d = {vv.total(), vg.total(), gg};
+    return d;
+  }
+};
+template <typename T, int W> inline uint chunk_peak(typename Chunk<T, W>::raw c) {
+  float x[W];
+  Chunk<T, W>::open(c, x);
+  return peak_bits<W>(x);
+}
+
+// What every element of a row needs.
+struct Gradient {
+  float2 along;         // S / n^2
+  float s;              // g / n, up to the powers of two below
+  float scaleV, scaleG;  // applied to v and gradW first
+  float after1, after2;  // applied to the result
+  bool plain;            // those four are 1
+  float gradG;
+
+  float combine(float gradW, float v) const {
+    const float p = v * along.x;
+    const float rest = fma(v, along.x, -p);
+    const float2 d = two_sum(gradW, -p);
+    return d.x + (d.y - (rest + v * along.y));
+  }
+  float apply(float gradW, float v) const {
+    if (plain) return s * combine(gradW, v);
+    return (combine(gradW * scaleG, v * scaleV) * s) * after1 * after2;
+  }
+};
+
+template <typename T, int W>
+inline typename Chunk<T, W>::raw gradient_chunk(typename Chunk<T, W>::raw gradW, typename Chunk<T, W>::raw v,
+                                                thread const Gradient& gradient) {
+  float d[W], x[W];
+  Chunk<T, W>::open(gradW, d);
+  Chunk<T, W>::open(v, x);
+  for (int i = 0; i < W; i++) d[i] = gradient.apply(d[i], x[i]);
+  return Chunk<T, W>::close(d);
+}
+
+// 2^e as two factors for any e that matters.
+inline float pow2_half(int e, bool second) {
+  const int h = e / 2;
+  return pow2(clamp(second ? e - h : h, -126, 127));
+}
+
+inline Gradient gradient_of(RangedDots r, float g, constant NormRule& rule) {
+  const RangedSum squares = {r.dots.vv, r.kv};
+  const Norm norm = norm_of(squares);
+  const float whole = norm.whole();
+  const float dot = r.dots.vg.x + r.dots.vg.y;
+  Gradient d = {float2(0.0f), 0.0f, 1.0f, 1.0f, 1.0f, 1.0f, true, 0.0f};
+  const int kv = norm.k;
+  if (eps_clamps(norm, rule)) {
+    d.s = g / rule.eps;
+    d.gradG = (dot * pow2(-r.kg)) / rule.eps * pow2(-kv);
+    return d;
+  }
+  if (vanishes(norm, rule)) return d;
+  d.gradG = dot / norm.n * pow2(-r.kg);
+  // S / n^2 in both parts.
+  const float2 vv = r.dots.vv, vg = r.dots.vg;
+  const float q = vg.x / vv.x;
+  const float rest = fma(-q, vv.x, vg.x) + (vg.y - q * vv.y);
+  d.along = float2(q, rest / vv.x);
+  d.s = g / whole;
+  if (kv == 0 && r.kg == 0 && (is_normal(d.s) || g == 0.0f || !is_normal(norm.n))) return d;
+  const int up = kv == 0 ? rescale(as_type<uint>(norm.n)) : 0;
+  const int ug = rescale(as_type<uint>(fabs(g)));
+  d.s = (g * pow2(ug)) / (norm.n * pow2(up));
+  d.scaleV = pow2(kv);
+  d.scaleG = pow2(r.kg);
+  d.after1 = pow2_half(kv + up - ug - r.kg, false);
+  d.after2 = pow2_half(kv + up - ug - r.kg, true);
+  d.plain = false;
+  return d;
+}
+
+inline void store_gain(device uchar* gradG, uint type, ulong i, float x) {
+  if (type == kFloat32) ((device float*)gradG)[i] = x;
+  if (type == kFloat16) ((device half*)gradG)[i] = narrow<half>(x);
+  if (type == kBFloat16) ((device bf16*)gradG)[i] = narrow<bf16>(x);
+}
+
+// Dots of a row shared by `lanes` neighbouring lanes, with a second look where a sum left the safe range.
+template <typename Row> inline RangedDots simd_dots(thread const Row& row, uint lanes, bool valid) {
+  RangedDots r = {simd_add(row.dots(1.0f, 1.0f), lanes), 0, 0};
+  const bool doubtful = valid && !dots_in_range(r.dots);
+  if (simd_any(doubtful)) {
+    const uint peakV = simd_peak(row.peakV(), lanes), peakG = simd_peak(row.peakG(), lanes);
+    const Dots again = simd_add(row.dots(pow2(rescale(peakV)), pow2(rescale(peakG))), lanes);
+    if (doubtful) {
+      r.dots = again;
+      r.kv = peakV == 0 ? kZeroRow : rescale(peakV);
+      r.kg = rescale(peakG);
+    }
+  }
+  return r;
+}
+template <typename Row>
+inline RangedDots group_dots(thread const Row& row, threadgroup float2* part, thread const Place& at) {
+  RangedDots r = {group_add(row.dots(1.0f, 1.0f), part, at), 0, 0};
+  if (!dots_in_range(r.dots)) {
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const uint peakV = group_peak(row.peakV(), part, at), peakG = group_peak(row.peakG(), part + 32, at);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    r.dots = group_add(row.dots(pow2(rescale(peakV)), pow2(rescale(peakG))), part, at);
+    r.kv = peakV == 0 ? kZeroRow : rescale(peakV);
+    r.kg = rescale(peakG);
+  }
+  return r;
+}
+
+// Both rows in registers: gradW and v are read once.
+template <typename T, int W, int K> struct CachedPair {
+  CachedRow<T, W, K> gradW, v;
+
+  Dots dots(float scaleV, float scaleG) const {
+    DotSums<T, W> sums;
+    sums.clear();
+    for (int k = 0; k < K; k++) sums.add(v.chunks[k], gradW.chunks[k], scaleV, scaleG);
+    return sums.total();
+  }
+  uint peakV() const { return v.peak(); }
+  uint peakG() const { return gradW.peak(); }
+  void store(device T* gradV, uint first, uint step, uint count, thread const Gradient& gradient) const {
+    device typename Chunk<T, W>::raw* target = (device typename Chunk<T, W>::raw*)gradV;
+    for (int k = 0; k < K; k++) {
+      const uint i = first + k * step;
+      if (i < count) target[i] = gradient_chunk<T, W>(gradW.chunks[k], v.chunks[k], gradient);
+    }
+  }
+};
+
+// Rows of any length, read from memory for the sums and again for the gradients.
+template <typename T, int W> struct LoopedPair {
+  LoopedRow<T, W> gradW, v;
+
+  Dots dots(float scaleV, float scaleG) const {
+    DotSums<T, W> sums;
+    sums.clear();
+    uint i = v.first;
+    for (; i + v.step < v.count; i += 2 * v.step) {
+      const typename Chunk<T, W>::raw a = v.at(i), b = v.at(i + v.step), c = gradW.at(i), d = gradW.at(i + v.step);
+      sums.add(a, c, scaleV, scaleG);
+      sums.add(b, d, scaleV, scaleG);
+    }
+    if (i < v.count) sums.add(v.at(i), gradW.at(i), scaleV, scaleG);
+    return sums.total();
+  }
+  uint peakV() const { return v.peak(); }
+  uint peakG() const { return gradW.peak(); }
+  void store(device T* gradV, thread const Gradient& gradient) const {
+    device typename Chunk<T, W>::raw* target = (device typename Chunk<T, W>::raw*)gradV;
+    if (v.first >= v.count) return;
+    for (uint i = v.first + (v.count - 1 - v.first) / v.step * v.step;; i -= v.step) {
+      target[i] = gradient_chunk<T, W>(gradW.at(i), v.at(i), gradient);
+      if (i < v.step) break;
+    }
+  }
+};

@@ -1,0 +1,89 @@
+// Backward of rows cut into parts, as in weight_norm_split.metal: wnb_split_sum leaves each part's dots, wnb_split_apply adds
+// them up and writes its part of gradV. Grid [parts, rows] threadgroups for both.
+// Traffic: gradW and v read twice, gradV written (20 bytes an element in float32, 10 in the half types), 32 bytes a part.
+#include "norm_backward.h"
+
+struct SplitParams {  // SplitParams in norm_plan.h
+  ulong columns;
+  uint parts, length;
+  NormRule rule;
+};
+struct PartialDots {
+  float4 sums;  // vv, vg
+  float gg;
+  int kv, kg, unused;
+};
+
+template <typename T, int W>
+inline LoopedPair<T, W> part_of(device const T* gradW, device const T* v, constant SplitParams& p, uint row, uint part,
+                                thread const Place& at) {
+  const ulong start = ulong(part) * p.length;
+  const uint count = uint(min(ulong(p.length), p.columns - start)) / W;
+  const ulong offset = ulong(row) * p.columns + start;
+  LoopedPair<T, W> values = {{gradW + offset, at.thread_index, at.threads, count},
+                             {v + offset, at.thread_index, at.threads, count}};
+  return values;
+}
+
+template <typename T, int W>
+[[kernel]] void wnb_split_sum(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]],
+                              device PartialDots* partial [[buffer(2)]], constant SplitParams& p [[buffer(3)]],
+                              uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
+  threadgroup float2 part[96];
+  const Place at = PLACE;
+  const LoopedPair<T, W> values = part_of<T, W>(gradW, v, p, group.y, group.x, at);
+  const RangedDots r = group_dots(values, part, at);
+  if (thread_index == 0) {
+    const ulong i = ulong(group.y) * p.parts + group.x;
+    partial[i].sums = float4(r.dots.vv.x, r.dots.vv.y, r.dots.vg.x, r.dots.vg.y);
+    partial[i].gg = r.dots.gg;
+    partial[i].kv = r.kv;
+    partial[i].kg = r.kg;
+  }
+}
+
+inline RangedDots gather(device const PartialDots* partial, uint parts, threadgroup float2* part, thread const Place& at) {
+  int kv = kZeroRow, kg = kZeroRow;
+  for (uint i = at.thread_index; i < parts; i += at.threads) {
+    kv = min(kv, partial[i].kv);
+    kg = min(kg, partial[i].kg);
+  }
+  kv = kZeroRow - int(group_peak(uint(kZeroRow - kv), part, at));
+  kg = kZeroRow - int(group_peak(uint(kZeroRow - kg), part + 32, at));
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  Dots sum = zero_dots();
+  for (uint i = at.thread_index; i < parts; i += at.threads) {
+    const float fv = pow2(max(kv - partial[i].kv, -126)), fg = pow2(max(kg - partial[i].kg, -126));
+    const float4 s = partial[i].sums;
+    const Dots d = {float2(s.x, s.y) * fv * fv, float2(s.z, s.w) * fv * fg, partial[i].gg * fg * fg};
+    sum = add_dots(sum, d);
+  }
+  const RangedDots total = {group_add(sum, part, at), kv, kg};
+  return total;
+}
+
+template <typename T, int W>
+[[kernel]] void wnb_split_apply(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]],
+                                device const uchar* g [[buffer(2)]], device T* gradV [[buffer(3)]],
+                                device uchar* gradG [[buffer(4)]], device const PartialDots* partial [[buffer(5)]],
+                                constant SplitParams& p [[buffer(6)]], uint2 group [[threadgroup_position_in_grid]],
+                                PLACE_ARGUMENTS) {
+  threadgroup float2 part[96];
+  const Place at = PLACE;
+  const uint row = group.y, index = p.parts - 1 - group.x;
+  const RangedDots dots = gather(partial + ulong(row) * p.parts, p.parts, part, at);
+  const Gradient gradient = gradient_of(dots, load_any(g, p.rule.gType, row), p.rule);
+  if (thread_index == 0 && group.x == 0) store_gain(gradG, p.rule.gType, row, gradient.gradG);
+  const LoopedPair<T, W> values = part_of<T, W>(gradW, v, p, row, index, at);
+  values.store(gradV + ulong(row) * p.columns + ulong(index) * p.length, gradient);
+}
+
+#define SPLIT(name, T, W)                                                                                          \
+  template [[host_name("wnb_split_sum_" name)]] [[kernel]] decltype(wnb_split_sum<T, W>) wnb_split_sum<T, W>;      \
+  template [[host_name("wnb_split_apply_" name)]] [[kernel]] decltype(wnb_split_apply<T, W>) wnb_split_apply<T, W>;
+SPLIT("float32", float, 4)
+SPLIT("float16", half, 8)
+SPLIT("bfloat16", bf16, 8)
+SPLIT("scalar_float32", float, 1)
+SPLIT("scalar_float16", half, 1)
+SPLIT("scalar_bfloat16", bf16, 1)

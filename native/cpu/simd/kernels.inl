@@ -4,3 +4,6 @@
 #include "cpu/simd/vec.h"
 
 #include "cpu/simd/vec_table.inl"
+#include "cpu/conv_kernels.inl"
+#include "cpu/elementwise_kernels.inl"
+#include "cpu/norm_kernels.inl"

@@ -16,5 +16,8 @@
 
 #include "core/dtype.h"
 #include "core/ops.h"
+#include "cpu/conv_kernels.h"
+#include "cpu/elementwise_kernels.h"
+#include "cpu/norm_kernels.h"
 #include "cpu/simd/isa.h"
 #include "cpu/simd/vec_table.h"

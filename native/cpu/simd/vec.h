@@ -3,8 +3,8 @@
 // What a kernel file sees: the vectors of one instruction set. This header is included inside the namespace of that
 // instruction set (baseline.cc and its siblings select it with WN_ISA_*), after every system and core header, so that
 // nothing shared with other translation units is ever compiled for an instruction set the machine may lack. For the
-// same reason a kernel file instantiates no template of the standard library, uses no lambda, and calls no inline
-// function defined elsewhere.
+// same reason a kernel file instantiates no template of the standard library, uses no lambda, and calls
+// inline functions only of headers that cpu/simd/prelude.h includes.
 //
 //   Vec  kLanes float32     VecD  kLanes / 2 float64     Mask, MaskD  the result of a comparison
 //
@@ -13,6 +13,7 @@
 // loops: GCC would turn a load shared by several fma into a memory operand of each, which halves the speed.
 // min(a, b) = a < b ? a : b and max(a, b) = b < a ? a : b, so b is the result where either is NaN.
 // loadHalf … storeBFloat: kLanes elements of 16 bits; the bits of core/dtype.h, NaNs made quiet.
+// interleave2 stores two vectors with their lanes alternating.
 // low / high widen half of a Vec to float64; join rounds two back to one Vec.
 
 #define WN_INLINE __attribute__((always_inline)) inline

@@ -1,6 +1,7 @@
 // Eight float32 or four float64 lanes (AVX2, FMA, F16C). The operations are described in vec.h.
 
 constexpr int kLanes = 8;
+constexpr int kVectorRegisters = 16;
 
 struct Vec {
   __m256 r;
@@ -44,6 +45,13 @@ WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { c.r = _mm256_fmadd_ps(a.r, b.r
 #else
 WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { asm("vfmadd231ps %1,%2,%0" : "+x"(c.r) : "x"(a.r), "x"(b.r)); }
 #endif
+
+// out = a[0] b[0] a[1] b[1] …
+WN_INLINE void interleave2(Vec a, Vec b, float* out) {
+  const __m256 lo = _mm256_unpacklo_ps(a.r, b.r), hi = _mm256_unpackhi_ps(a.r, b.r);
+  _mm256_storeu_ps(out, _mm256_permute2f128_ps(lo, hi, 0x20));
+  _mm256_storeu_ps(out + 8, _mm256_permute2f128_ps(lo, hi, 0x31));
+}
 
 WN_INLINE VecD zeroD() { return {_mm256_setzero_pd()}; }
 WN_INLINE VecD setD(double x) { return {_mm256_set1_pd(x)}; }

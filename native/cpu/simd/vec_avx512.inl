@@ -1,6 +1,7 @@
 // Sixteen float32 or eight float64 lanes (AVX-512 F, BW, DQ, VL). The operations are described in vec.h.
 
 constexpr int kLanes = 16;
+constexpr int kVectorRegisters = 32;
 
 struct Vec {
   __m512 r;
@@ -42,6 +43,14 @@ WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { c.r = _mm512_fmadd_ps(a.r, b.r
 #else
 WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { asm("vfmadd231ps %1,%2,%0" : "+v"(c.r) : "v"(a.r), "v"(b.r)); }
 #endif
+
+// out = a[0] b[0] a[1] b[1] …
+WN_INLINE void interleave2(Vec a, Vec b, float* out) {
+  const __m512i lo = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i hi = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  _mm512_storeu_ps(out, _mm512_permutex2var_ps(a.r, lo, b.r));
+  _mm512_storeu_ps(out + 16, _mm512_permutex2var_ps(a.r, hi, b.r));
+}
 
 WN_INLINE VecD zeroD() { return {_mm512_setzero_pd()}; }
 WN_INLINE VecD setD(double x) { return {_mm512_set1_pd(x)}; }

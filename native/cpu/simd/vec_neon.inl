@@ -1,6 +1,7 @@
 // Four float32 or two float64 lanes (arm64 NEON). The operations are described in vec.h.
 
 constexpr int kLanes = 4;
+constexpr int kVectorRegisters = 32;
 
 struct Vec {
   float32x4_t r;
@@ -44,6 +45,9 @@ WN_INLINE Vec select(Mask m, Vec yes, Vec no) { return {vbslq_f32(m.r, yes.r, no
 WN_INLINE Vec min(Vec a, Vec b) { return select(less(a, b), a, b); }
 WN_INLINE Vec max(Vec a, Vec b) { return select(less(b, a), a, b); }
 WN_INLINE bool any(Mask m) { return vmaxvq_u32(m.r) != 0; }
+
+// out = a[0] b[0] a[1] b[1] …
+WN_INLINE void interleave2(Vec a, Vec b, float* out) { vst2q_f32(out, float32x4x2_t{{a.r, b.r}}); }
 
 WN_INLINE VecD zeroD() { return {vdupq_n_f64(0)}; }
 WN_INLINE VecD setD(double x) { return {vdupq_n_f64(x)}; }

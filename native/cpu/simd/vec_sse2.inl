@@ -2,6 +2,7 @@
 // There is no fused multiply-add here: fma() and accumulate() round twice.
 
 constexpr int kLanes = 4;
+constexpr int kVectorRegisters = 16;
 
 struct Vec {
   __m128 r;
@@ -47,6 +48,12 @@ WN_INLINE Vec select(Mask m, Vec yes, Vec no) {
   return {_mm_or_ps(_mm_and_ps(m.r, yes.r), _mm_andnot_ps(m.r, no.r))};
 }
 WN_INLINE bool any(Mask m) { return _mm_movemask_ps(m.r) != 0; }
+
+// out = a[0] b[0] a[1] b[1] …
+WN_INLINE void interleave2(Vec a, Vec b, float* out) {
+  _mm_storeu_ps(out, _mm_unpacklo_ps(a.r, b.r));
+  _mm_storeu_ps(out + 4, _mm_unpackhi_ps(a.r, b.r));
+}
 
 WN_INLINE VecD zeroD() { return {_mm_setzero_pd()}; }
 WN_INLINE VecD setD(double x) { return {_mm_set1_pd(x)}; }

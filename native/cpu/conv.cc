@@ -1,0 +1,247 @@
+#include "cpu/conv.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/conv_pack.h"
+#include "cpu/conv_plan.h"
+#include "cpu/operands.h"
+
+namespace weightnorm::cpu {
+
+namespace {
+
+// One forward of one convolution; shared read-only by the tasks of its loop.
+class ConvRun {
+ public:
+  ConvRun(const core::ConvOp& op, Pool& pool);
+  void operator()();
+
+ private:
+  // A chunk of output positions of one image and group.
+  struct Chunk {
+    int64_t image, group;
+    std::array<int64_t, 2> first, count;  // planar positions
+  };
+
+  void task(int64_t index, float* scratch) const;
+  void prepare(const Chunk& chunk, float* planes) const;
+  void finishBlock(const Chunk& chunk, int64_t block, float* sums, float* line) const;
+  void finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows, float* line) const;
+  void finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_t outColumn, float* sums, int64_t count) const;
+
+  const core::ConvOp& op_;
+  Pool& pool_;
+  const ConvKernels& kernels_;
+  const ConvPlan plan_;
+  const std::byte *x_, *residual_, *running_;
+  std::byte* y_;
+  const float* weights_;
+  std::vector<float> scale_, bias_, preAlpha_, postAlpha_;
+  std::vector<std::vector<int32_t>> offsets_;  // of each class, one for each (input channel, tap)
+  struct PhaseRow {
+    int64_t before, perChannel, index;  // phases of the classes before, of its class, and its place there
+  };
+  std::vector<PhaseRow> phaseRows_;  // of each phase {row, column}
+  int64_t outputSplits_ = 1;
+  int64_t planesFloats_, sumsFloats_, rowFloats_;
+};
+
+RowActivation rowActivation(const core::Activation& act, const std::vector<float>& alpha, int64_t channel) {
+  RowActivation row{act.kind, act.param, 1, act.logScale};
+  if (!alpha.empty()) row.alpha = alpha[static_cast<size_t>(channel)];
+  return row;
+}
+
+ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
+    : op_(op),
+      pool_(pool),
+      kernels_(get_convKernels()),
+      plan_(op, kernels_),
+      x_(bytesOf(op.x)),
+      residual_(bytesOf(op.residual)),
+      running_(bytesOf(op.running)),
+      y_(dataOf<std::byte>(op.y)),
+      weights_(packConv(op, plan_, kernels_, pool)),
+      scale_(channelValues(op.scale, op.scalePerInput ? op.x.shape[1] : op.y.shape[1])),
+      bias_(channelValues(op.bias, op.y.shape[1])),
+      preAlpha_(channelValues(op.pre.alpha, op.x.shape[1])),
+      postAlpha_(channelValues(op.post.alpha, op.y.shape[1])) {
+  for (const ConvClass& c : plan_.classes) {
+    std::vector<int32_t> offsets;
+    offsets.reserve(static_cast<size_t>(plan_.inputs) * c.taps.size());
+    for (int64_t i = 0; i < plan_.inputs; ++i) {
+      for (const ConvTap& tap : c.taps) {
+        offsets.push_back(static_cast<int32_t>(i * plan_.channelStride + tap.plane * plan_.planeSize +
+                                               tap.shift[0] * plan_.pitch + tap.shift[1]));
+      }
+    }
+    offsets_.push_back(std::move(offsets));
+  }
+  phaseRows_.resize(static_cast<size_t>(plan_.phases));
+  int64_t before = 0;
+  for (const ConvClass& c : plan_.classes) {
+    const int64_t count = static_cast<int64_t>(c.phases.size());
+    for (int64_t i = 0; i < count; ++i) {
+      const auto& at = c.phases[static_cast<size_t>(i)].at;
+      phaseRows_[static_cast<size_t>(at[0] * plan_.outStride[1] + at[1])] = {before, count, i};
+    }
+    before += count;
+  }
+  planesFloats_ = plan_.inputs * plan_.channelStride;
+  sumsFloats_ = plan_.channelBlock * plan_.phases * plan_.width;
+  rowFloats_ = plan_.outStride[1] * plan_.width;
+  // Each task of a split prepares the same input again: only where there are too few chunks to go round.
+  const int64_t chunks = plan_.batch * plan_.groups * plan_.chunks[0] * plan_.chunks[1];
+  const int64_t wanted = pool.threads() == 1 ? 1 : 4 * pool.threads();
+  if (chunks < wanted) outputSplits_ = std::clamp((wanted + chunks - 1) / chunks, int64_t{1}, plan_.channelBlocks);
+}
+
+void ConvRun::operator()() {
+  const Scratch scratch(op_.y.storage->device(), pool_.threads(), planesFloats_ + sumsFloats_ + rowFloats_);
+  const int64_t tasks = plan_.batch * plan_.groups * plan_.chunks[0] * plan_.chunks[1] * outputSplits_;
+  pool_.parallelFor(tasks, [&](int64_t index, int worker) { task(index, scratch.of(worker)); });
+}
+
+void ConvRun::task(int64_t index, float* scratch) const {
+  const int64_t split = index % outputSplits_;
+  index /= outputSplits_;
+  const std::array<int64_t, 2> at{index / plan_.chunks[1] % plan_.chunks[0], index % plan_.chunks[1]};
+  index /= plan_.chunks[0] * plan_.chunks[1];
+  Chunk chunk{index / plan_.groups, index % plan_.groups, {}, {}};
+  for (size_t a = 0; a < 2; ++a) {
+    chunk.first[a] = at[a] * plan_.chunk[a];
+    chunk.count[a] = std::min(plan_.chunk[a], plan_.positions[a] - chunk.first[a]);
+  }
+
+  float* const planes = scratch;
+  float* const sums = planes + planesFloats_;
+  prepare(chunk, planes);
+
+  const int64_t used = (chunk.count[0] - 1) * plan_.pitch + chunk.count[1];
+  const int64_t width = (used + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes;
+  const int64_t firstBlock = plan_.channelBlocks * split / outputSplits_;
+  const int64_t lastBlock = plan_.channelBlocks * (split + 1) / outputSplits_;
+  for (int64_t block = firstBlock; block < lastBlock; ++block) {
+    float* to = sums;
+    for (size_t c = 0; c < plan_.classes.size(); ++c) {
+      const int64_t terms = static_cast<int64_t>(offsets_[c].size());
+      const int64_t rows = channelsOf(plan_, block) * static_cast<int64_t>(plan_.classes[c].phases.size());
+      const float* w = weights_ + packedOffset(plan_, chunk.group, block, c);
+      if (terms == 0) std::memset(to, 0, static_cast<size_t>(rows * plan_.width) * sizeof(float));
+      for (int64_t row = 0; row < rows;) {
+        const int count = rowBlock(rows - row, kernels_);
+        kernels_.multiply(planes, offsets_[c].data(), terms, w, count, to, plan_.width, width);
+        w += terms * count;
+        to += plan_.width * count;
+        row += count;
+      }
+    }
+    finishBlock(chunk, block, sums, sums + sumsFloats_);
+  }
+}
+
+// Fills [input channel][plane][row][pitch] with the activated, padded input the chunk reads.
+void ConvRun::prepare(const Chunk& chunk, float* planes) const {
+  const int64_t rows = chunk.count[0] + plan_.reach[0];
+  const int64_t image = plan_.in[0] * plan_.in[1];
+  for (int64_t i = 0; i < plan_.inputs; ++i) {
+    const int64_t channel = chunk.group * plan_.inputs + i;
+    const std::byte* x = x_ + static_cast<uint64_t>((chunk.image * op_.x.shape[1] + channel) * image) * sizeOf(op_.x.dtype);
+    float* out = planes + i * plan_.channelStride;
+    GatherRow row{};
+    row.dtype = op_.x.dtype;
+    row.mode = op_.padMode;
+    row.length = plan_.in[1];
+    row.step = plan_.inStride[1];
+    row.count = plan_.pitch;
+    row.act = rowActivation(op_.pre, preAlpha_, channel);
+    row.scale = op_.scalePerInput ? scale_[static_cast<size_t>(channel)] : 1.0f;
+    for (size_t p = 0; p < plan_.planes.size(); ++p) {
+      row.start = chunk.first[1] * row.step + plan_.planes[p][1] - plan_.begin[1];
+      float* const plane = out + static_cast<int64_t>(p) * plan_.planeSize;
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t position = (chunk.first[0] + r) * plan_.inStride[0] + plan_.planes[p][0] - plan_.begin[0];
+        const int64_t h = paddedIndex(op_.padMode, position, plan_.in[0]);
+        row.out = plane + r * plan_.pitch;
+        if (h < 0) {
+          std::memset(row.out, 0, static_cast<size_t>(plan_.pitch) * sizeof(float));
+        } else {
+          row.x = x + static_cast<uint64_t>(h * plan_.in[1]) * sizeOf(op_.x.dtype);
+          kernels_.gather(row);
+        }
+      }
+      const int64_t unused = (plan_.chunk[0] - chunk.count[0]) * plan_.pitch;
+      std::memset(plane + rows * plan_.pitch, 0, static_cast<size_t>(unused) * sizeof(float));
+    }
+    const int64_t filled = static_cast<int64_t>(plan_.planes.size()) * plan_.planeSize;
+    std::memset(out + filled, 0, static_cast<size_t>(plan_.channelStride - filled) * sizeof(float));
+  }
+}
+
+// Sums hold [class][channel][phase of the class][width].
+void ConvRun::finishBlock(const Chunk& chunk, int64_t block, float* sums, float* line) const {
+  const int64_t channels = channelsOf(plan_, block);
+  for (int64_t c = 0; c < channels; ++c) {
+    const int64_t channel = chunk.group * plan_.outputs + block * plan_.channelBlock + c;
+    if (plan_.phases == 1) {
+      float* const row = sums + c * plan_.width;
+      if (plan_.pitch == plan_.positions[1]) {
+        // Whole output rows without gaps between them.
+        finish(chunk, channel, chunk.first[0], 0, row, chunk.count[0] * chunk.count[1]);
+        continue;
+      }
+      for (int64_t q = 0; q < chunk.count[0]; ++q) {
+        finish(chunk, channel, chunk.first[0] + q, chunk.first[1], row + q * plan_.pitch, chunk.count[1]);
+      }
+      continue;
+    }
+    std::vector<const float*> rows(static_cast<size_t>(plan_.outStride[1]));
+    for (int64_t q = 0; q < chunk.count[0]; ++q) {
+      for (int64_t phase = 0; phase < plan_.outStride[0]; ++phase) {
+        const int64_t outRow = (plan_.firstQ[0] + chunk.first[0] + q) * plan_.outStride[0] + phase - plan_.crop[0];
+        if (outRow < 0 || outRow >= plan_.out[0]) continue;
+        for (size_t r = 0; r < rows.size(); ++r) {
+          const PhaseRow& at = phaseRows_[static_cast<size_t>(phase) * rows.size() + r];
+          rows[r] = sums + (channels * at.before + c * at.perChannel + at.index) * plan_.width + q * plan_.pitch;
+        }
+        finishPhases(chunk, channel, outRow, rows.data(), line);
+      }
+    }
+  }
+}
+
+// One output row from the sums of its column phases.
+void ConvRun::finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows,
+                           float* line) const {
+  const int64_t stride = plan_.outStride[1];
+  kernels_.interleave(rows, static_cast<int>(stride), chunk.count[1], line);
+  const int64_t start = (plan_.firstQ[1] + chunk.first[1]) * stride - plan_.crop[1];
+  const int64_t first = std::max(start, int64_t{0});
+  const int64_t last = std::min(start + chunk.count[1] * stride, plan_.out[1]);
+  if (first < last) finish(chunk, channel, outRow, first, line + (first - start), last - first);
+}
+
+void ConvRun::finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_t outColumn, float* sums,
+                     int64_t count) const {
+  const int64_t at = ((chunk.image * op_.y.shape[1] + channel) * plan_.out[0] + outRow) * plan_.out[1] + outColumn;
+  const uint64_t bytes = static_cast<uint64_t>(at) * sizeOf(op_.y.dtype);
+  FinishRow row{};
+  row.sum = sums;
+  row.count = count;
+  row.dtype = op_.y.dtype;
+  row.scale = scale_.empty() || op_.scalePerInput ? 1.0f : scale_[static_cast<size_t>(channel)];
+  row.bias = bias_.empty() ? 0.0f : bias_[static_cast<size_t>(channel)];
+  row.outScale = op_.outScale;
+  row.act = rowActivation(op_.post, postAlpha_, channel);
+  row.residual = residual_ ? residual_ + bytes : nullptr;
+  row.running = running_ ? running_ + bytes : nullptr;
+  row.y = y_ + bytes;
+  kernels_.finish(row);
+}
+
+}  // namespace
+
+void conv(const core::ConvOp& op, Pool& pool) { ConvRun(op, pool)(); }
+
+}  // namespace weightnorm::cpu

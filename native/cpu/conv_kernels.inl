@@ -1,0 +1,157 @@
+namespace {
+
+#include "cpu/conv_tile.inl"
+
+// y = act(x) in place or apart, float32.
+WN_INLINE void activateRow(const RowActivation& act, const float* x, float* y, int64_t n) {
+  if (act.kind != core::Act::kNone) activateAny(act.kind, act.param, act.alpha, act.logScale, x, y, n);
+}
+
+template <core::DType D>
+WN_INLINE float element(const void* x, int64_t i) {
+  if constexpr (D == core::DType::kFloat32) return static_cast<const float*>(x)[i];
+  if constexpr (D == core::DType::kFloat16) return core::halfToFloat(static_cast<const uint16_t*>(x)[i]);
+  if constexpr (D == core::DType::kBFloat16) return core::bfloatToFloat(static_cast<const uint16_t*>(x)[i]);
+}
+
+template <core::DType D>
+void copyStrided(const GatherRow& row, int64_t first, int64_t last) {
+  for (int64_t q = first; q < last; ++q) row.out[q] = element<D>(row.x, row.start + q * row.step);
+}
+
+// Contiguous source: conversion, the cheap activations and the scale in one pass.
+template <core::DType D, core::Act A>
+void copyContiguous(const GatherRow& row, int64_t first, int64_t last) {
+  const Vec scale = set(row.scale);
+  const SnakeChannel none{1, 1};
+  int64_t q = first;
+  for (; q + kLanes <= last; q += kLanes) {
+    store(row.out + q, scale * activate<A>(loadAs<D>(row.x, row.start + q), row.act.param, none));
+  }
+  const int rest = static_cast<int>(last - q);
+  if (rest > 0) {
+    storeN(row.out + q, scale * activate<A>(loadAsN<D>(row.x, row.start + q, rest), row.act.param, none), rest);
+  }
+}
+
+template <core::DType D>
+void gatherAs(const GatherRow& row) {
+  // [first, last): where the index lies inside the row.
+  int64_t first = row.start >= 0 ? 0 : (-row.start + row.step - 1) / row.step;
+  int64_t last = row.start >= row.length ? 0 : (row.length - row.start + row.step - 1) / row.step;
+  if (first > row.count) first = row.count;
+  if (last > row.count) last = row.count;
+  if (last < first) last = first;
+
+  const bool zeros = row.mode == core::PadMode::kZeros;
+  for (int64_t q = 0; q < row.count; ++q) {
+    if (q == first) q = last;
+    if (q == row.count) break;
+    const int64_t i = paddedIndex(row.mode, row.start + q * row.step, row.length);
+    row.out[q] = i < 0 ? 0.0f : element<D>(row.x, i);
+  }
+
+  const bool contiguous = row.step == 1 && zeros;
+  if (contiguous && row.act.kind == core::Act::kNone) return copyContiguous<D, core::Act::kNone>(row, first, last);
+  if (contiguous && row.act.kind == core::Act::kLeakyRelu) return copyContiguous<D, core::Act::kLeakyRelu>(row, first, last);
+
+  if (row.step == 1) {
+    convert(static_cast<const char*>(row.x) + (row.start + first) * (D == core::DType::kFloat32 ? 4 : 2), D,
+            row.out + first, core::DType::kFloat32, last - first);
+  } else {
+    copyStrided<D>(row, first, last);
+  }
+  if (!zeros) first = 0, last = row.count;
+  activateRow(row.act, row.out + first, row.out + first, last - first);
+  if (row.scale != 1.0f) {
+    for (int64_t q = first; q < last; ++q) row.out[q] *= row.scale;
+  }
+}
+
+void gather(const GatherRow& row) {
+  if (row.dtype == core::DType::kFloat32) return gatherAs<core::DType::kFloat32>(row);
+  if (row.dtype == core::DType::kFloat16) return gatherAs<core::DType::kFloat16>(row);
+  return gatherAs<core::DType::kBFloat16>(row);
+}
+
+template <core::DType D, core::Act A>
+WN_INLINE Vec finishVec(const FinishRow& row, Vec sum, Vec residual, Vec running) {
+  Vec v = fma(sum, set(row.scale), set(row.bias));
+  if (row.residual) v = v + residual;
+  if (row.running) v = v + running;
+  return activate<A>(v * set(row.outScale), row.act.param, SnakeChannel{1, 1});
+}
+
+// Everything but the store for activations that run as a pass of their own.
+template <core::DType D, core::Act A, bool Store>
+void finishAs(const FinishRow& row) {
+  int64_t i = 0;
+  for (; i + kLanes <= row.count; i += kLanes) {
+    const Vec residual = row.residual ? loadAs<D>(row.residual, i) : zero();
+    const Vec running = row.running ? loadAs<D>(row.running, i) : zero();
+    const Vec v = finishVec<D, A>(row, load(row.sum + i), residual, running);
+    if constexpr (Store) {
+      storeAs<D>(row.y, i, v);
+    } else {
+      store(row.sum + i, v);
+    }
+  }
+  const int rest = static_cast<int>(row.count - i);
+  if (rest == 0) return;
+  const Vec residual = row.residual ? loadAsN<D>(row.residual, i, rest) : zero();
+  const Vec running = row.running ? loadAsN<D>(row.running, i, rest) : zero();
+  const Vec v = finishVec<D, A>(row, loadN(row.sum + i, rest), residual, running);
+  if constexpr (Store) {
+    storeAsN<D>(row.y, i, v, rest);
+  } else {
+    storeN(row.sum + i, v, rest);
+  }
+}
+
+template <core::DType D>
+void finishTo(const FinishRow& row) {
+  if (row.act.kind == core::Act::kNone) return finishAs<D, core::Act::kNone, true>(row);
+  if (row.act.kind == core::Act::kLeakyRelu) return finishAs<D, core::Act::kLeakyRelu, true>(row);
+  finishAs<D, core::Act::kNone, false>(row);
+  activateRow(row.act, row.sum, row.sum, row.count);
+  convert(row.sum, core::DType::kFloat32, row.y, D, row.count);
+}
+
+void finish(const FinishRow& row) {
+  if (row.dtype == core::DType::kFloat32) return finishTo<core::DType::kFloat32>(row);
+  if (row.dtype == core::DType::kFloat16) return finishTo<core::DType::kFloat16>(row);
+  return finishTo<core::DType::kBFloat16>(row);
+}
+
+// Four or eight rows by levels: each joins rows r and r + half into one of twice the length.
+WN_INLINE void interleaveBlock(const float* const* rows, int count, int64_t i, float* out) {
+  float level[2][8 * kLanes];
+  int half = count / 2;
+  for (int r = 0; r < half; ++r) interleave2(load(rows[r] + i), load(rows[r + half] + i), level[0] + r * 2 * kLanes);
+  int from = 0;
+  for (int64_t length = 2 * kLanes; half > 1; length *= 2, from ^= 1) {
+    half /= 2;
+    for (int r = 0; r < half; ++r) {
+      const float* a = level[from] + r * length;
+      const float* b = level[from] + (r + half) * length;
+      float* to = half == 1 ? out : level[from ^ 1] + r * 2 * length;
+      for (int64_t e = 0; e < length; e += kLanes) interleave2(load(a + e), load(b + e), to + 2 * e);
+    }
+  }
+}
+
+void interleave(const float* const* rows, int count, int64_t n, float* out) {
+  int64_t i = 0;
+  if (count == 2) {
+    for (; i + kLanes <= n; i += kLanes) interleave2(load(rows[0] + i), load(rows[1] + i), out + 2 * i);
+  } else if (count == 4 || count == 8) {
+    for (; i + kLanes <= n; i += kLanes) interleaveBlock(rows, count, i, out + i * count);
+  }
+  for (; i < n; ++i) {
+    for (int r = 0; r < count; ++r) out[i * count + r] = rows[r][i];
+  }
+}
+
+}  // namespace
+
+extern const ConvKernels convKernels = {kLanes, kMaxRows, multiply, gather, finish, interleave};

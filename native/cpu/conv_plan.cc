@@ -1,0 +1,151 @@
+#include "cpu/conv_plan.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace weightnorm::cpu {
+
+namespace {
+
+using Pair = std::array<int64_t, 2>;
+
+int64_t divideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t roundUp(int64_t a, int64_t b) { return divideUp(a, b) * b; }
+
+// One axis: the shifts read by the phases of a residue, and the kernel elements behind them.
+struct AxisPhase {
+  int64_t at;
+  std::vector<int64_t> shifts, kernel;
+};
+
+// A transposed convolution puts x[i] · w[k] at i · stride + k · dilation: phase r reads x[q − (k · dilation − r) / stride].
+std::vector<AxisPhase> transposedPhases(int64_t kernel, int64_t stride, int64_t dilation, int64_t reach) {
+  std::vector<AxisPhase> phases;
+  for (int64_t r = 0; r < stride; ++r) {
+    AxisPhase phase{r, {}, {}};
+    for (int64_t k = kernel - 1; k >= 0; --k) {
+      const int64_t distance = k * dilation - r;
+      if (distance % stride != 0) continue;
+      // Never negative here: r < stride, so a multiple of the stride is at least 0.
+      phase.shifts.push_back(reach - distance / stride);
+      phase.kernel.push_back(k);
+    }
+    phases.push_back(std::move(phase));
+  }
+  return phases;
+}
+
+bool sameShifts(const AxisPhase& a, const AxisPhase& b) { return a.shifts == b.shifts; }
+
+void addClasses(ConvPlan& plan, const std::vector<AxisPhase>& rows, const std::vector<AxisPhase>& columns) {
+  std::vector<std::pair<const AxisPhase*, const AxisPhase*>> keys;
+  for (const AxisPhase& row : rows) {
+    for (const AxisPhase& column : columns) {
+      size_t c = 0;
+      while (c < keys.size() && !(sameShifts(*keys[c].first, row) && sameShifts(*keys[c].second, column))) ++c;
+      if (c == keys.size()) {
+        keys.emplace_back(&row, &column);
+        plan.classes.emplace_back();
+        for (const int64_t h : row.shifts) {
+          for (const int64_t w : column.shifts) plan.classes[c].taps.push_back({0, {h, w}});
+        }
+      }
+      ConvClass::Phase phase{{row.at, column.at}, {}};
+      for (const int64_t h : row.kernel) {
+        for (const int64_t w : column.kernel) phase.kernel.push_back(h * plan.kernel[1] + w);
+      }
+      plan.classes[c].phases.push_back(std::move(phase));
+    }
+  }
+}
+
+void planTransposed(ConvPlan& plan, const core::ConvOp& op) {
+  std::array<std::vector<AxisPhase>, 2> axes;
+  for (size_t a = 0; a < 2; ++a) {
+    const int64_t stride = op.stride[a], span = (plan.kernel[a] - 1) * op.dilation[a];
+    plan.inStride[a] = 1;
+    plan.outStride[a] = stride;
+    plan.reach[a] = span / stride;
+    plan.crop[a] = op.padBegin[a];
+    plan.firstQ[a] = op.padBegin[a] / stride;
+    plan.begin[a] = plan.reach[a] - plan.firstQ[a];
+    plan.positions[a] = (plan.out[a] - 1 + op.padBegin[a]) / stride - plan.firstQ[a] + 1;
+    axes[a] = transposedPhases(plan.kernel[a], stride, op.dilation[a], plan.reach[a]);
+  }
+  plan.planes = {{0, 0}};
+  addClasses(plan, axes[0], axes[1]);
+}
+
+void planForward(ConvPlan& plan, const core::ConvOp& op) {
+  for (size_t a = 0; a < 2; ++a) {
+    plan.inStride[a] = op.stride[a];
+    plan.outStride[a] = 1;
+    plan.crop[a] = plan.firstQ[a] = 0;
+    plan.begin[a] = op.padBegin[a];
+    plan.positions[a] = plan.out[a];
+    plan.reach[a] = (plan.kernel[a] - 1) * op.dilation[a] / op.stride[a];
+  }
+  ConvClass only{{{{0, 0}, {}}}, {}};
+  for (int64_t h = 0; h < plan.kernel[0]; ++h) {
+    for (int64_t w = 0; w < plan.kernel[1]; ++w) {
+      const Pair at{h * op.dilation[0], w * op.dilation[1]};
+      const Pair residue{at[0] % op.stride[0], at[1] % op.stride[1]};
+      auto found = std::find(plan.planes.begin(), plan.planes.end(), residue);
+      if (found == plan.planes.end()) found = plan.planes.insert(found, residue);
+      const int plane = static_cast<int>(found - plan.planes.begin());
+      only.taps.push_back({plane, {at[0] / op.stride[0], at[1] / op.stride[1]}});
+      only.phases[0].kernel.push_back(h * plan.kernel[1] + w);
+    }
+  }
+  plan.classes.push_back(std::move(only));
+}
+
+// Prepared input of a chunk should stay in the second-level cache, but chunks must dwarf what their edges re-read.
+constexpr int64_t kPreparedFloats = 32 * 1024;
+constexpr int64_t kLargestChunk = 960;
+
+void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
+  const int64_t unit = 3 * kernels.lanes;
+  const int64_t planes = static_cast<int64_t>(plan.planes.size());
+  int64_t room = std::min(kPreparedFloats / (plan.inputs * planes), kLargestChunk);
+  room = std::max(room, 4 * unit + 3 * plan.reach[1]);
+  const int64_t sumRows = plan.channelBlock * plan.phases;
+  room = std::max(std::min(room, kPreparedFloats / sumRows), 2 * unit);
+  room = roundUp(room, unit);
+  plan.chunk[1] = std::min(plan.positions[1], room);
+  // Even chunks: a short last one would waste its edges.
+  plan.chunks[1] = divideUp(plan.positions[1], plan.chunk[1]);
+  if (plan.chunks[1] > 1) plan.chunk[1] = std::min(roundUp(divideUp(plan.positions[1], plan.chunks[1]), unit), plan.chunk[1]);
+  plan.chunks[1] = divideUp(plan.positions[1], plan.chunk[1]);
+  plan.pitch = plan.chunk[1] + plan.reach[1];
+  plan.chunk[0] = std::clamp(room / plan.pitch, int64_t{1}, plan.positions[0]);
+  plan.chunks[0] = divideUp(plan.positions[0], plan.chunk[0]);
+  plan.planeSize = (plan.chunk[0] + plan.reach[0]) * plan.pitch;
+  plan.width = roundUp((plan.chunk[0] - 1) * plan.pitch + plan.chunk[1], kernels.lanes);
+  // The last vector of a plane may read past it.
+  plan.channelStride = roundUp(planes * plan.planeSize + kernels.lanes, 16);
+  if (plan.channelStride % 512 == 0) plan.channelStride += 16;
+}
+
+}  // namespace
+
+ConvPlan::ConvPlan(const core::ConvOp& op, const ConvKernels& kernels) {
+  const bool flat = op.x.shape.rank() == 3;
+  const auto pair = [flat](const core::Shape& s) { return Pair{flat ? 1 : s[2], s[flat ? 2 : 3]}; };
+  in = pair(op.x.shape);
+  out = pair(op.y.shape);
+  kernel = pair(op.weight.shape);
+  batch = op.x.shape[0];
+  groups = op.groups;
+  inputs = op.x.shape[1] / groups;
+  outputs = op.y.shape[1] / groups;
+  op.transposed ? planTransposed(*this, op) : planForward(*this, op);
+  phases = outStride[0] * outStride[1];
+  channelBlock = kernels.rows / std::gcd(static_cast<int64_t>(kernels.rows), phases);
+  channelBlock = std::min(channelBlock, outputs);
+  channelBlocks = divideUp(outputs, channelBlock);
+  cutUp(*this, kernels);
+}
+
+}  // namespace weightnorm::cpu

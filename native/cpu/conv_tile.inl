@@ -1,0 +1,86 @@
+// The register tile behind every product: Rows rows of weights times Vectors vectors of x.
+
+constexpr int kMaxRows = kVectorRegisters == 32 ? 8 : 4;
+
+// Vectors a full tile keeps beside Rows rows, so that accumulators and operands fit the registers.
+constexpr int tileVectors(int rows) {
+  if (rows == 8) return 3;
+  if (rows == 4) return kMaxRows == 8 ? 6 : 3;
+  if (rows == 2) return kMaxRows == 8 ? 8 : 4;
+  return kMaxRows == 8 ? 8 : 6;
+}
+
+template <int Rows, int Vectors>
+__attribute__((noinline)) void tile(const float* x, const int32_t* offsets, int64_t terms, const float* weights,
+                                    float* sums, int64_t sumStride, bool first) {
+  Vec c[Rows][Vectors];
+#pragma GCC unroll 8
+  for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 8
+    for (int n = 0; n < Vectors; ++n) c[m][n] = zero();
+  }
+  for (int64_t t = 0; t < terms; ++t) {
+    const float* p = x + offsets[t];
+    Vec v[Vectors];
+#pragma GCC unroll 8
+    for (int n = 0; n < Vectors; ++n) v[n] = load(p + n * kLanes);
+#pragma GCC unroll 8
+    for (int m = 0; m < Rows; ++m) {
+      const Vec w = set(weights[m]);
+#pragma GCC unroll 8
+      for (int n = 0; n < Vectors; ++n) accumulate(c[m][n], w, v[n]);
+    }
+    weights += Rows;
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 8
+    for (int n = 0; n < Vectors; ++n) {
+      float* out = sums + m * sumStride + n * kLanes;
+      store(out, first ? c[m][n] : load(out) + c[m][n]);
+    }
+  }
+}
+
+template <int Rows, int Vectors>
+void tileOf(int64_t vectors, const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums,
+            int64_t sumStride, bool first) {
+  if (vectors >= Vectors) {
+    tile<Rows, Vectors>(x, offsets, terms, weights, sums, sumStride, first);
+  } else if constexpr (Vectors > 1) {
+    tileOf<Rows, Vectors - 1>(vectors, x, offsets, terms, weights, sums, sumStride, first);
+  }
+}
+
+template <int Rows>
+void multiplyRows(const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums,
+                  int64_t sumStride, int64_t width) {
+  constexpr int kFull = tileVectors(Rows);
+  for (int64_t begin = 0; begin < terms; begin += kSumBlock) {
+    const int64_t count = terms - begin < kSumBlock ? terms - begin : kSumBlock;
+    const float* w = weights + begin * Rows;
+    for (int64_t j = 0; j < width;) {
+      int64_t vectors = (width - j) / kLanes;
+      // Two halves rather than a full tile and a lone vector, whose loads would not be amortised.
+      if (vectors == kFull + 1 && kFull > 1) vectors = (kFull + 1) / 2;
+      if (vectors > kFull) vectors = kFull;
+      tileOf<Rows, kFull>(vectors, x + j, offsets + begin, count, w, sums + j, sumStride, begin == 0);
+      j += vectors * kLanes;
+    }
+  }
+}
+
+void multiply(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums,
+              int64_t sumStride, int64_t width) {
+  switch (rows) {
+    case 8:
+      if constexpr (kMaxRows == 8) multiplyRows<8>(x, offsets, terms, weights, sums, sumStride, width);
+      return;
+    case 4:
+      return multiplyRows<4>(x, offsets, terms, weights, sums, sumStride, width);
+    case 2:
+      return multiplyRows<2>(x, offsets, terms, weights, sums, sumStride, width);
+    default:
+      return multiplyRows<1>(x, offsets, terms, weights, sums, sumStride, width);
+  }
+}

@@ -1,0 +1,275 @@
+// Convolutions against a float64 loop nest: random shapes, options, dtypes, instruction sets and thread counts.
+
+#include "cpu/conv.h"
+
+#include <algorithm>
+
+#include "cpu/conv_kernels.h"
+#include "testing.h"
+
+using namespace testing;
+using core::Act;
+using core::Activation;
+using core::ConvOp;
+using core::PadMode;
+
+namespace {
+
+using Pair = std::array<int64_t, 2>;
+
+int64_t dim(const core::Tensor& t, int axis) {
+  if (t.shape.rank() == 4) return t.shape[axis];
+  return axis < 2 ? t.shape[axis] : axis == 2 ? 1 : t.shape[2];
+}
+
+std::vector<double> optional(const core::Tensor& t) { return t ? values(t) : std::vector<double>{}; }
+double pick(const std::vector<double>& v, int64_t i, double absent) {
+  return v.empty() ? absent : v.size() == 1 ? v[0] : v[static_cast<size_t>(i)];
+}
+
+// The sums of every output element, before scale and bias.
+std::vector<double> referenceSums(const ConvOp& op) {
+  const int64_t N = dim(op.x, 0), C = dim(op.x, 1), H = dim(op.x, 2), W = dim(op.x, 3);
+  const int64_t O = dim(op.y, 1), OH = dim(op.y, 2), OW = dim(op.y, 3);
+  const int64_t KH = dim(op.weight, 2), KW = dim(op.weight, 3), G = op.groups, Cg = C / G, Og = O / G;
+  std::vector<double> x = values(op.x), sums(static_cast<size_t>(op.y.size()), 0.0);
+  const std::vector<double> w = values(op.weight), alpha = optional(op.pre.alpha), scale = optional(op.scale);
+  for (int64_t i = 0; i < op.x.size(); ++i) {
+    const int64_t c = i / (H * W) % C;
+    double& v = x[static_cast<size_t>(i)];
+    v = applyActivation(op.pre, v, pick(alpha, c, 1));
+    if (op.scalePerInput) v *= pick(scale, c, 1);
+  }
+  for (int64_t n = 0; n < N; ++n)
+    for (int64_t g = 0; g < G; ++g)
+      for (int64_t o = 0; o < Og; ++o)
+        for (int64_t c = 0; c < Cg; ++c)
+          for (int64_t kh = 0; kh < KH; ++kh)
+            for (int64_t kw = 0; kw < KW; ++kw) {
+              const int64_t wi = op.transposed ? (((g * Cg + c) * Og + o) * KH + kh) * KW + kw : (((g * Og + o) * Cg + c) * KH + kh) * KW + kw;
+              const double weight = w[static_cast<size_t>(wi)];
+              const double* xp = x.data() + (n * C + g * Cg + c) * H * W;
+              double* yp = sums.data() + (n * O + g * Og + o) * OH * OW;
+              if (op.transposed) {
+                for (int64_t h = 0; h < H; ++h)
+                  for (int64_t v = 0; v < W; ++v) {
+                    const int64_t oh = h * op.stride[0] + kh * op.dilation[0] - op.padBegin[0];
+                    const int64_t ow = v * op.stride[1] + kw * op.dilation[1] - op.padBegin[1];
+                    if (oh >= 0 && oh < OH && ow >= 0 && ow < OW) yp[oh * OW + ow] += weight * xp[h * W + v];
+                  }
+                continue;
+              }
+              for (int64_t oh = 0; oh < OH; ++oh)
+                for (int64_t ow = 0; ow < OW; ++ow) {
+                  const int64_t h = cpu::paddedIndex(op.padMode, oh * op.stride[0] + kh * op.dilation[0] - op.padBegin[0], H);
+                  const int64_t v = cpu::paddedIndex(op.padMode, ow * op.stride[1] + kw * op.dilation[1] - op.padBegin[1], W);
+                  if (h >= 0 && v >= 0) yp[oh * OW + ow] += weight * xp[h * W + v];
+                }
+            }
+  return sums;
+}
+
+std::vector<double> reference(const ConvOp& op) {
+  std::vector<double> y = referenceSums(op);
+  const int64_t O = dim(op.y, 1), image = dim(op.y, 2) * dim(op.y, 3);
+  const std::vector<double> scale = optional(op.scale), bias = optional(op.bias), residual = optional(op.residual), running = optional(op.running), alpha = optional(op.post.alpha);
+  for (size_t i = 0; i < y.size(); ++i) {
+    const int64_t o = static_cast<int64_t>(i) / image % O;
+    double v = y[i] * (op.scalePerInput ? 1 : pick(scale, o, 1)) + pick(bias, o, 0);
+    if (!residual.empty()) v += residual[i];
+    if (!running.empty()) v += running[i];
+    y[i] = applyActivation(op.post, v * static_cast<double>(op.outScale), pick(alpha, o, 1));
+  }
+  return y;
+}
+
+struct Case {
+  bool flat = true, transposed = false;
+  int64_t batch = 1, groups = 1, inputs = 1, outputs = 1;  // channels of one group
+  Pair size{1, 1}, kernel{1, 1}, stride{1, 1}, dilation{1, 1}, padBegin{0, 0}, padEnd{0, 0}, outputPadding{0, 0};
+  PadMode mode = PadMode::kZeros;
+  DType dtype = DType::kFloat32;
+  float mean = 0;
+
+  bool valid() const {
+    for (size_t a = 0; a < 2; ++a) {
+      if (outSize(a) < 1) return false;
+      if (mode == PadMode::kReflect && std::max(padBegin[a], padEnd[a]) >= size[a]) return false;
+    }
+    return true;
+  }
+  int64_t outSize(size_t a) const {
+    const int64_t span = dilation[a] * (kernel[a] - 1);
+    if (transposed) return (size[a] - 1) * stride[a] - padBegin[a] - padEnd[a] + span + outputPadding[a] + 1;
+    const int64_t room = size[a] + padBegin[a] + padEnd[a] - span - 1;
+    return room < 0 ? 0 : room / stride[a] + 1;
+  }
+  core::Shape shape(int64_t a, int64_t b, Pair hw) const { return flat ? core::Shape{a, b, hw[1]} : core::Shape{a, b, hw[0], hw[1]}; }
+
+  ConvOp make(std::mt19937& random) const {
+    ConvOp op;
+    const int64_t C = groups * inputs, O = groups * outputs;
+    op.x = randomTensor(shape(batch, C, size), dtype, random, mean);
+    op.weight = randomTensor(transposed ? shape(C, outputs, kernel) : shape(O, inputs, kernel), dtype, random, mean, 0.3f);
+    op.y = empty(shape(batch, O, {outSize(0), outSize(1)}), dtype);
+    op.transposed = transposed;
+    op.stride = stride, op.dilation = dilation, op.padBegin = padBegin, op.padEnd = padEnd, op.outputPadding = outputPadding;
+    op.groups = groups;
+    op.padMode = mode;
+    return op;
+  }
+  int64_t terms() const { return inputs * kernel[0] * kernel[1]; }
+  std::string str(const char* isa) const {
+    char text[300];
+    std::snprintf(text, sizeof text, "%s%s%s dtype %d batch %d groups %d channels %d to %d size %dx%d kernel %dx%d stride %dx%d dilation %dx%d pad %d,%d %d,%d mode %d",
+                  isa, flat ? " 1-D" : " 2-D", transposed ? " transposed" : "", int(dtype), int(batch), int(groups), int(inputs), int(outputs), int(size[0]), int(size[1]), int(kernel[0]), int(kernel[1]),
+                  int(stride[0]), int(stride[1]), int(dilation[0]), int(dilation[1]), int(padBegin[0]), int(padEnd[0]), int(padBegin[1]), int(padEnd[1]), int(mode));
+    return text;
+  }
+};
+
+void addOptions(ConvOp& op, std::mt19937& random) {
+  const auto flip = [&] { return random() % 2 == 0; };
+  const int64_t C = dim(op.x, 1), O = dim(op.y, 1);
+  const DType dtype = op.x.dtype;
+  if (flip()) op.bias = randomTensor({O}, dtype, random);
+  if (flip()) op.residual = randomTensor(op.y.shape, dtype, random);
+  if (flip()) op.running = randomTensor(op.y.shape, dtype, random);
+  if (flip()) op.outScale = 1.0f / 3;
+  op.scalePerInput = op.transposed && flip();
+  const int kind = static_cast<int>(random() % 3);
+  if (kind > 0) op.scale = randomTensor({kind == 1 ? 1 : op.scalePerInput ? C : O}, DType::kFloat32, random, 1, 0.2f);
+  if (kind == 0) op.scalePerInput = false;
+  const Act acts[] = {Act::kNone, Act::kNone, Act::kLeakyRelu, Act::kRelu, Act::kElu, Act::kGelu, Act::kSilu, Act::kSigmoid, Act::kTanh, Act::kSnake};
+  const auto activation = [&](int64_t channels) {
+    Activation act{acts[random() % 10], 0.1f, false, {}};
+    if (act.kind == Act::kSnake) {
+      act.logScale = flip();
+      act.alpha = randomTensor({channels}, dtype, random, 1, 0.2f);
+    }
+    return act;
+  };
+  op.pre = activation(C);
+  op.post = activation(O);
+}
+
+Case randomCase(std::mt19937& random) {
+  const auto range = [&](int64_t a, int64_t b) { return a + static_cast<int64_t>(random() % static_cast<uint64_t>(b - a + 1)); };
+  for (;;) {
+    Case c;
+    c.flat = random() % 3 != 0;
+    c.transposed = random() % 3 == 0;
+    c.batch = range(1, 2);
+    c.groups = random() % 3 == 0 ? range(2, 9) : 1;
+    c.inputs = range(1, random() % 4 == 0 ? 40 : 9);
+    c.outputs = range(1, random() % 4 == 0 ? 40 : 9);
+    if (random() % 8 == 0) c.inputs = c.outputs = 1;
+    for (size_t a = c.flat ? 1 : 0; a < 2; ++a) {
+      c.size[a] = c.flat ? range(1, random() % 4 == 0 ? 2500 : 130) : range(1, random() % 4 == 0 ? 90 : 14);
+      c.kernel[a] = range(1, c.flat ? 11 : 4);
+      c.stride[a] = random() % 2 ? 1 : range(1, c.flat ? 10 : 3);
+      c.dilation[a] = random() % 2 ? 1 : range(1, 5);
+      c.padBegin[a] = range(0, 6);
+      c.padEnd[a] = range(0, 6);
+      if (c.transposed) c.outputPadding[a] = range(0, std::max(c.stride[a], c.dilation[a]) - 1);
+    }
+    if (!c.transposed) c.mode = static_cast<PadMode>(random() % 4);
+    c.dtype = static_cast<DType>(random() % 4 % 3);
+    const double work = static_cast<double>(c.batch * c.groups * c.terms() * c.outputs) * static_cast<double>(std::max(c.outSize(0), int64_t{1}) * std::max(c.outSize(1), int64_t{1}));
+    if (c.valid() && work < 4e6) return c;
+  }
+}
+
+void run(const Case& c, ConvOp op, const char* isa, cpu::Pool& one, cpu::Pool& many) {
+  const std::vector<double> want = reference(op);
+  const double tolerance = layerTolerance(c.terms(), c.dtype);
+  cpu::conv(op, one);
+  const double error = relativeError(op.y, want);
+  check(error <= tolerance, c.str(isa) + ": relative error " + std::to_string(error));
+  ConvOp again = op;
+  again.y = empty(op.y.shape, op.y.dtype);
+  cpu::conv(again, many);
+  check(sameBits(op.y, again.y), c.str(isa) + ": other bits with more threads");
+}
+
+void randomCases(const char* isa, int count, unsigned seed) {
+  cpu::Pool one(1), many(3);
+  std::mt19937 random(seed);
+  for (int i = 0; i < count; ++i) {
+    const Case c = randomCase(random);
+    ConvOp op = c.make(random);
+    addOptions(op, random);
+    op.direct = random() % 2 == 0;
+    run(c, op, isa, one, many);
+  }
+}
+
+// Long reductions, also of values that do not cancel and of equal values.
+void longReductions(const char* isa) {
+  cpu::Pool one(1), many(3);
+  std::mt19937 random(5);
+  struct {
+    int64_t inputs, kernel;
+  } const shapes[] = {{512, 3}, {1024, 7}, {4096, 3}, {65536, 1}, {1, 65536}, {300, 41}};
+  for (const auto& s : shapes) {
+    for (const float mean : {0.0f, 0.5f}) {
+      for (const bool direct : {false, true}) {
+        Case c;
+        c.inputs = s.inputs, c.outputs = 5, c.kernel[1] = s.kernel, c.size[1] = 19 + s.kernel - 1;
+        c.mean = mean;
+        ConvOp op = c.make(random);
+        op.direct = direct;
+        if (mean != 0 && direct) {
+          std::fill_n(cpu::dataOf<float>(op.x), op.x.size(), 0.1f);
+          std::fill_n(cpu::dataOf<float>(op.weight), op.weight.size(), 0.3f);
+        }
+        run(c, op, isa, one, many);
+      }
+    }
+  }
+}
+
+// A convolution of part of an input gives the same bits as that part of the whole, wherever it is cut.
+void directIsLocal(const char* isa) {
+  cpu::Pool one(1), many(2);
+  std::mt19937 random(11);
+  for (const bool transposed : {false, true}) {
+    Case c;
+    c.transposed = transposed, c.inputs = 24, c.outputs = 20, c.kernel[1] = transposed ? 8 : 7, c.size[1] = 1700, c.stride[1] = transposed ? 4 : 1;
+    c.dilation[1] = transposed ? 1 : 3;
+    ConvOp whole = c.make(random);
+    whole.direct = true;
+    cpu::conv(whole, one);
+    for (const Pair cut : {Pair{0, 61}, Pair{5, 100}, Pair{333, 1000}, Pair{1600, 100}}) {
+      ConvOp part = whole;
+      Case p = c;
+      p.size[1] = cut[1];
+      part.x = empty({1, 24, cut[1]}, DType::kFloat32);
+      for (int64_t i = 0; i < 24; ++i) std::copy_n(cpu::dataOf<float>(whole.x) + i * 1700 + cut[0], cut[1], cpu::dataOf<float>(part.x) + i * cut[1]);
+      part.y = empty({1, 20, p.outSize(1)}, DType::kFloat32);
+      cpu::conv(part, many);
+      // Transposed outputs that also see inputs beyond the cut are left out.
+      const int64_t skip = transposed ? 8 : 0, at = transposed ? cut[0] * 4 : cut[0];
+      bool same = true;
+      for (int64_t o = 0; o < 20; ++o) {
+        for (int64_t t = skip; t < p.outSize(1) - skip; ++t) {
+          same = same && cpu::dataOf<float>(part.y)[o * p.outSize(1) + t] == cpu::dataOf<float>(whole.y)[o * c.outSize(1) + at + t];
+        }
+      }
+      check(same, c.str(isa) + ": direct results depend on the cut at " + std::to_string(cut[0]));
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int count = argc > 1 ? std::atoi(argv[1]) : 250;
+  const unsigned seed = argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1;
+  onEveryIsa([&](cpu::simd::Isa isa) {
+    randomCases(name(isa), count, seed + static_cast<unsigned>(isa));
+    longReductions(name(isa));
+    directIsLocal(name(isa));
+  });
+  return report("native-conv");
+}

@@ -1,0 +1,5 @@
+export { readWav, type Wav, writeWav, type WriteWavOptions } from '../io/wav.js';
+export { HifiGan, type HifiGanOptions, type SynthesizeOptions } from './hifigan.js';
+export type { HifiGanConfig } from './hifigan-config.js';
+export { type Mel, type MelConfig, melDistance, melSpectrogram } from './mel.js';
+export { type Accumulation, ResBlock, ResBlock1, ResBlock2 } from './resblock.js';

@@ -1,0 +1,114 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { WeightNormError } from '../errors.js';
+import { type Command, UsageError } from './command.js';
+import { Progress } from './progress.js';
+
+/** Commands are loaded when they run, so that help and version need no native add-on. */
+const commands: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
+  synth: { summary: 'resynthesise a recording, or a mel spectrogram, with a neural vocoder', load: async () => (await import('./synth.js')).synth },
+  fold: { summary: 'replace the weight-normalised weights of a checkpoint by plain ones', load: async () => (await import('./fold.js')).fold },
+  inspect: { summary: 'list the tensors of a checkpoint and how its weights are normalised', load: async () => (await import('./inspect.js')).inspect },
+};
+
+const help = `Usage: weightnorm <command> [options]
+
+Commands:
+${Object.entries(commands)
+  .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
+  .join('\n')}
+
+Options:
+  -h, --help     show this text, or that of a command: weightnorm <command> --help
+  -v, --version  show the version
+
+Exit codes: 0 success, 1 failure, 2 wrong usage.`;
+
+const commonHelp = `  --json         print the result as JSON
+  -h, --help     show this text`;
+
+function version(): string {
+  const manifest = readFileSync(path.resolve(__dirname, '..', '..', 'package.json'), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+function parse(command: Command, args: string[]): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { ...command.options, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    });
+    return { values: values as Record<string, string | boolean | undefined>, positionals };
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+async function runCommand(command: Command, args: string[], signal: AbortSignal): Promise<void> {
+  const { values, positionals } = parse(command, args);
+  if (values.help) {
+    print(`${command.help}\n${commonHelp}`);
+    return;
+  }
+  const missing = command.positionals[positionals.length];
+  if (missing) throw new UsageError(`${missing} is missing`);
+  const extra = positionals[command.positionals.length];
+  if (extra !== undefined) throw new UsageError(`unexpected argument ${JSON.stringify(extra)}`);
+  const progress = new Progress();
+  try {
+    const report = await command.run({ positionals, values, signal, progress });
+    progress.clear();
+    print(values.json ? JSON.stringify(report.json) : report.lines.join('\n'));
+  } catch (error) {
+    progress.clear();
+    if (values.json && !(error instanceof UsageError)) print(JSON.stringify({ error: { code: codeOf(error), message: (error as Error).message } }));
+    throw error;
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof WeightNormError ? error.code : 'ERR_UNEXPECTED';
+}
+
+/** Runs the program and returns its exit code. */
+async function main(args: string[], signal: AbortSignal): Promise<number> {
+  const [name, ...rest] = args;
+  const known = `the commands are ${Object.keys(commands).join(', ')}`;
+  try {
+    if (name === '--version' || name === '-v') {
+      print(version());
+    } else if (name === '--help' || name === '-h') {
+      print(help);
+    } else if (name === undefined) {
+      throw new UsageError(`no command given; ${known}`);
+    } else if (!Object.hasOwn(commands, name)) {
+      throw new UsageError(`unknown ${name.startsWith('-') ? 'option' : 'command'} ${JSON.stringify(name)}; ${known}`);
+    } else {
+      await runCommand(await (commands[name] as (typeof commands)[string]).load(), rest, signal);
+    }
+    return 0;
+  } catch (error) {
+    const usage = error instanceof UsageError;
+    const hint = usage ? ` (see weightnorm ${name && Object.hasOwn(commands, name) ? `${name} ` : ''}--help)` : '';
+    const label = usage || error instanceof WeightNormError ? '' : 'unexpected failure: ';
+    process.stderr.write(`weightnorm: ${label}${String((error as Error).message).replace(/\s*\n\s*/g, ' ')}${hint}\n`);
+    return usage ? 2 : 1;
+  }
+}
+
+const abort = new AbortController();
+for (const event of ['SIGINT', 'SIGTERM'] as const) process.once(event, () => abort.abort());
+// A reader that closed the pipe, such as head, has seen what it wanted.
+process.stdout.on('error', () => process.exit(0));
+main(process.argv.slice(2), abort.signal).then((code) => {
+  // Work that was queued before an abort would keep the process alive.
+  if (abort.signal.aborted) process.exit(code);
+  process.exitCode = code;
+});

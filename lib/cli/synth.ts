@@ -1,0 +1,95 @@
+import path from 'node:path';
+import { HifiGan } from '../audio/hifigan.js';
+import { leastSamples, type Mel, type MelConfig, melDistance, melSpectrogram } from '../audio/mel.js';
+import { Device, type DeviceType } from '../device.js';
+import { describe, fail } from '../errors.js';
+import { writableTarget } from '../io/file.js';
+import { loadNpy } from '../io/npy.js';
+import { readWav, writeWav } from '../io/wav.js';
+import { packageRoot } from '../native.js';
+import { type Command, type Invocation, type Report, required, UsageError } from './command.js';
+
+const bundledVoice = path.join(packageRoot, 'examples', 'voice');
+
+export const synth: Command = {
+  help: `Usage: weightnorm synth <in.wav | mel.npy> -o <out.wav> [options]
+
+Turns a recording into a mel spectrogram and that back into a waveform with a HiFi-GAN vocoder. A .npy file is
+taken as the spectrogram itself: natural logarithms, [bands, frames].
+
+Options:
+  -o, --output   the WAV file to write (16-bit PCM)
+  --model        folder with config.json and *.safetensors (default: the bundled voice)
+  --device       metal or cpu (default: metal where there is one)`,
+  positionals: ['the input file'],
+  options: { output: { type: 'string', short: 'o' }, model: { type: 'string' }, device: { type: 'string' } },
+  run,
+};
+
+async function run({ positionals, values, signal, progress }: Invocation): Promise<Report> {
+  const input = positionals[0] as string;
+  const output = required(values, 'output', 'the output file (-o out.wav)');
+  const kind = path.extname(input).toLowerCase();
+  if (kind !== '.wav' && kind !== '.npy') throw new UsageError(`the input file is ${describe(input)}; its name must end in .wav or .npy`);
+  if (values.device !== undefined && values.device !== 'metal' && values.device !== 'cpu') throw new UsageError(`--device is ${describe(values.device)}; it must be metal or cpu`);
+  await writableTarget(output);
+
+  const device = values.device ? Device.get(values.device as DeviceType) : Device.default();
+  progress.update('loading the model', 0);
+  const model = await HifiGan.load((values.model as string | undefined) ?? bundledVoice, { device });
+  const config = model.melConfig;
+  progress.update('reading the input', 0);
+  const mel = kind === '.wav' ? await melOfRecording(input, config) : await melOfArray(input);
+
+  const started = performance.now();
+  const samples = await model.synthesize(mel, { signal, onProgress: (fraction) => progress.update('synthesising', fraction) });
+  const seconds = (performance.now() - started) / 1000;
+  await writeWav(output, samples, config.sampling_rate);
+
+  const audioSeconds = samples.length / config.sampling_rate;
+  const distance = samples.length >= leastSamples(config) ? melDistance(mel, melSpectrogram(samples, config)) : null;
+  const json = {
+    output: path.resolve(output),
+    device: device.info.type,
+    deviceName: device.info.name,
+    sampleRate: config.sampling_rate,
+    audioSeconds,
+    seconds,
+    timesRealTime: audioSeconds / seconds,
+    melDistance: distance,
+  };
+  model.dispose();
+  return {
+    json,
+    lines: [
+      `wrote      ${json.output}`,
+      `device     ${json.device} (${json.deviceName})${device.info.reason ? `; not Metal: ${device.info.reason}` : ''}`,
+      `audio      ${audioSeconds.toFixed(2)} s at ${config.sampling_rate} Hz`,
+      `time       ${seconds.toFixed(3)} s, ${json.timesRealTime.toFixed(1)} times real time`,
+      `distance   ${distance === null ? 'too short to measure' : `${distance.toFixed(4)} mean log-mel, input to output`}`,
+    ],
+  };
+}
+
+/** The spectrogram of a WAV file, its channels mixed to one. */
+async function melOfRecording(file: string, config: MelConfig): Promise<Mel> {
+  const { sampleRate, channels } = await readWav(file);
+  if (sampleRate !== config.sampling_rate) {
+    fail('ERR_FORMAT', `${file}: its sample rate is ${sampleRate} Hz, but the model works at ${config.sampling_rate} Hz; resample it first, for example: ffmpeg -i in.wav -ar ${config.sampling_rate} out.wav`);
+  }
+  const first = channels[0] as Float32Array;
+  const least = leastSamples(config);
+  if (first.length < least) fail('ERR_SHAPE', `${file}: has ${first.length} samples; the model's spectrogram needs at least ${least}`);
+  const mono = channels.length === 1 ? first : first.map((_, i) => channels.reduce((sum, channel) => sum + (channel[i] as number), 0) / channels.length);
+  return melSpectrogram(mono, config);
+}
+
+/** A spectrogram stored as [bands, frames] or [1, bands, frames]. */
+async function melOfArray(file: string): Promise<Mel> {
+  const { data, shape } = await loadNpy(file);
+  const [mels, frames] = shape.length === 3 && shape[0] === 1 ? shape.slice(1) : shape;
+  if (mels === undefined || frames === undefined || shape.length > 3 || (shape.length === 3 && shape[0] !== 1)) {
+    fail('ERR_SHAPE', `${file}: has shape [${shape.join(', ')}]; a spectrogram has [bands, frames]`);
+  }
+  return { data, mels, frames };
+}

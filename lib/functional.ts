@@ -33,11 +33,23 @@ export interface ConvOptions {
 
 export interface ConvTransposeOptions {
   stride?: Extent;
-  padding?: Extent;
+  /** Steps cut off both ends of the output; 'valid': none. A pair is [left, right]. */
+  padding?: Exclude<Padding, 'same'>;
   outputPadding?: Extent;
   dilation?: Extent;
   groups?: number;
   algorithm?: 'auto' | 'direct';
+}
+
+/** @internal Options of every kind of convolution. */
+export interface AnyConvOptions {
+  stride?: Extent | undefined;
+  padding?: Padding | undefined;
+  outputPadding?: Extent | undefined;
+  dilation?: Extent | undefined;
+  groups?: number | undefined;
+  paddingMode?: PaddingMode | undefined;
+  algorithm?: 'auto' | 'direct' | undefined;
 }
 
 /** @internal Activation codes of the add-on (core::Act). */
@@ -221,14 +233,13 @@ const directFlag = (algorithm: unknown): number => {
 };
 
 /** @internal Geometry for the add-on from options; `axes` is 1 or 2. */
-export function convGeometry(kernel: readonly number[], options: ConvOptions & ConvTransposeOptions, transposed: boolean): ConvGeometry {
+export function convGeometry(kernel: readonly number[], options: AnyConvOptions, transposed: boolean): ConvGeometry {
   const axes = kernel.length;
   const geometry = new Float64Array(14);
   const stride = extents(options.stride, axes, 'stride', 1, 1);
   const dilation = extents(options.dilation, axes, 'dilation', 1, 1);
-  const pads = transposed
-    ? extents(options.padding, axes, 'padding', 0, 0).map((p): [number, number] => [p, p])
-    : paddings(options.padding, kernel, stride, dilation);
+  if (transposed && options.padding === 'same') fail('ERR_ARGUMENT', "padding is 'same'; a transposed convolution takes a number, a pair or 'valid'");
+  const pads = paddings(options.padding, kernel, stride, dilation);
   const outputPadding = extents(options.outputPadding, axes, 'outputPadding', 0, 0);
   geometry.fill(1, 0, 4);
   for (let i = 0; i < axes; i++) {
@@ -269,7 +280,7 @@ export function convFused(x: Tensor, weight: Tensor, bias: Tensor | null | undef
   );
 }
 
-function convolve(name: string, axes: number, transposed: boolean, x: Tensor, weight: Tensor, bias: Tensor | null | undefined, options: ConvOptions & ConvTransposeOptions): Tensor {
+function convolve(name: string, axes: number, transposed: boolean, x: Tensor, weight: Tensor, bias: Tensor | null | undefined, options: AnyConvOptions): Tensor {
   nativeOf(x, 'x');
   nativeOf(weight, 'weight');
   for (const [argument, tensor] of [['x', x], ['weight', weight]] as const) {

@@ -1,9 +1,11 @@
 import { fail } from './errors.js';
 import type { Module } from './nn/module.js';
+import { held, isTensor } from './nn/walk.js';
 import type { Tensor } from './tensor.js';
 
 const stack: (Set<Tensor> | null)[] = [];
 const modules = new Set<WeakRef<Module>>();
+const collected = new FinalizationRegistry<WeakRef<Module>>((reference) => modules.delete(reference));
 
 /** @internal Called for every new tensor. */
 export function register(tensor: Tensor): void {
@@ -12,7 +14,9 @@ export function register(tensor: Tensor): void {
 
 /** @internal Called for every new module: its fields are parameters, which no scope disposes. */
 export function registerModule(module: Module): void {
-  modules.add(new WeakRef(module));
+  const reference = new WeakRef(module);
+  modules.add(reference);
+  collected.register(module, reference);
 }
 
 /** @internal Modules of this environment that are still alive. */
@@ -20,7 +24,6 @@ export function* liveModules(): Generator<Module> {
   for (const reference of modules) {
     const module = reference.deref();
     if (module) yield module;
-    else modules.delete(reference);
   }
 }
 
@@ -50,10 +53,6 @@ function reach(value: unknown, keep: (tensor: Tensor) => void, seen = new Set<ob
   } else {
     for (const item of Object.values(value)) reach(item, keep, seen);
   }
-}
-
-function isTensor(value: object): value is Tensor {
-  return 'byteLength' in value && 'readRaw' in value && 'dispose' in value;
 }
 
 /**
@@ -91,10 +90,7 @@ export function scope<T>(fn: () => T): T {
 function release(made: Set<Tensor>): void {
   if (made.size === 0) return;
   for (const module of liveModules()) {
-    for (const value of Object.values(module)) {
-      if (Array.isArray(value)) for (const item of value) made.delete(item as Tensor);
-      else made.delete(value as Tensor);
-    }
+    for (const { value } of held(module)) made.delete(value as Tensor);
   }
   for (const tensor of made) tensor.dispose();
 }

@@ -1,0 +1,52 @@
+import { activate, integer, linearFused } from '../functional.js';
+import { nativeOf, type Tensor } from '../tensor.js';
+import { Layer, type LayerFusion, type LayerOptions } from './layer.js';
+import type { Layout } from './layout.js';
+import { normsOf, type WeightFrame } from './normed-weight.js';
+import { weightParts } from './scale-cache.js';
+import { checkLayout } from './layout.js';
+
+export interface LinearOptions extends LayerOptions {
+  /** Accepted for symmetry with the convolutions: weight and data are ordered alike in both layouts. */
+  layout?: Layout;
+}
+
+const frame: WeightFrame = {
+  layout: 'torch',
+  order: null,
+  scaling: (kept) => (kept.every((axis) => axis === 0) ? 'output' : null),
+};
+
+/** y = x · weightᵀ + bias: x [..., inFeatures], weight [outFeatures, inFeatures], bias [outFeatures], y [..., outFeatures]. */
+export class Linear extends Layer {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+
+  constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
+    super();
+    this.inFeatures = integer(inFeatures, 'inFeatures', 1);
+    this.outFeatures = integer(outFeatures, 'outFeatures', 1);
+    checkLayout(options.layout);
+    this.initialize([outFeatures, inFeatures], outFeatures, inFeatures, options);
+  }
+
+  /** @internal */
+  override weightFrame(name: string): WeightFrame | null {
+    return name === 'weight' ? frame : null;
+  }
+
+  /** @internal */
+  override fused(x: Tensor, { pre, post }: LayerFusion): Tensor {
+    nativeOf(x, 'x');
+    const norm = normsOf(this).get('weight');
+    const { weight, scale } = norm ? weightParts(norm) : { weight: this.weight, scale: undefined };
+    nativeOf(weight, 'weight');
+    if (!pre) return linearFused(x, weight, this.bias, { scale, post });
+    const activated = activate(x, pre);
+    try {
+      return linearFused(activated, weight, this.bias, { scale, post });
+    } finally {
+      activated.dispose();
+    }
+  }
+}

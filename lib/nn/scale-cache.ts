@@ -1,0 +1,85 @@
+import { scales } from '../functional.js';
+import { addon } from '../native.js';
+import { liveModules, untracked } from '../scope.js';
+import { nativeOf, type Tensor } from '../tensor.js';
+import { type NormedWeight, normsOf } from './normed-weight.js';
+
+/** @internal A layer's weight as its operation takes it, in torch's order. */
+export interface WeightParts {
+  weight: Tensor;
+  /** float32, one element or one a channel: what the result (or, per input, the activated input) is multiplied by. */
+  scale?: Tensor;
+  scalePerInput?: boolean;
+}
+
+/**
+ * @internal The parts of a normed weight: v and the cached scale g/‖v‖ where the layer can apply it, else the cached w.
+ * Throws what is wrong with g and v.
+ */
+export function weightParts(norm: NormedWeight): WeightParts {
+  const how = scaling(norm);
+  if (!how) return { weight: norm.folded() };
+  const scale = norm.scale.current([norm.g, norm.v]) ?? refresh(norm);
+  return { weight: norm.orderedV(), scale, scalePerInput: how === 'input' };
+}
+
+/** How the scale is applied; null where w must be materialised. */
+function scaling(norm: NormedWeight): 'output' | 'input' | null {
+  if (!norm.frame) return null;
+  nativeOf(norm.v, `${norm.name}_v`);
+  const { reduce } = norm;
+  const kept: number[] = [];
+  norm.torchShape().forEach((size, axis) => {
+    if (size > 1 && !((reduce >> axis) & 1)) kept.push(axis);
+  });
+  return norm.frame.scaling(kept);
+}
+
+/** Computes the scales of every stale layer on the device of `norm` in one operation. */
+function refresh(norm: NormedWeight): Tensor {
+  norm.check();
+  const stale = [norm];
+  // A failed parameter fails the operation it takes part in, so its layer computes alone.
+  if (!poisoned(norm)) for (const other of staleBeside(norm)) stale.push(other);
+  const copies: Tensor[] = [];
+  try {
+    const made = untracked(() =>
+      scales(
+        stale.map((item) => {
+          const g = item.orderedG();
+          if (g !== item.g) copies.push(g);
+          return { v: item.orderedV(), g, reduce: item.reduce, eps: item.eps };
+        }),
+      ),
+    );
+    stale.forEach((item, i) => void item.scale.set(made[i] as Tensor, [item.g, item.v]));
+    return made[0] as Tensor;
+  } finally {
+    for (const copy of copies) copy.dispose();
+  }
+}
+
+function* staleBeside(norm: NormedWeight): Generator<NormedWeight> {
+  const { device } = norm.v;
+  for (const module of liveModules()) {
+    for (const other of normsOf(module).values()) {
+      if (other === norm || !usable(other) || other.v.device !== device) continue;
+      if (scaling(other) && !other.scale.current([other.g, other.v])) yield other;
+    }
+  }
+}
+
+/** Whether another layer's parameters can take part: what is wrong with them is for its own forward to say. */
+function usable(norm: NormedWeight): boolean {
+  if (norm.g?.disposed || norm.v?.disposed) return false;
+  try {
+    norm.check();
+    return !poisoned(norm);
+  } catch {
+    return false;
+  }
+}
+
+function poisoned(norm: NormedWeight): boolean {
+  return addon.failed(nativeOf(norm.v, `${norm.name}_v`)) || addon.failed(nativeOf(norm.g, `${norm.name}_g`));
+}

@@ -1,0 +1,112 @@
+import { describe, fail } from '../errors.js';
+import { nativeOf, type Tensor } from '../tensor.js';
+import { Activation, Snake } from './activations.js';
+import { ConvLayer } from './conv-layer.js';
+import { Layer } from './layer.js';
+import { Linear } from './linear.js';
+import { Module } from './module.js';
+import { isModule } from './walk.js';
+
+/**
+ * Modules applied one after another, named '0', '1', …. An activation beside a convolution or Linear runs inside its
+ * operation, where that means the same.
+ */
+export class Sequential extends Module {
+  readonly #length: number;
+
+  constructor(...modules: Module[]) {
+    super();
+    modules.forEach((module, i) => {
+      if (!isModule(module)) fail('ERR_ARGUMENT', `modules[${i}] is ${describe(module)}; it must be a Module`);
+      this.#slots[i] = module;
+    });
+    this.#length = modules.length;
+  }
+
+  get #slots(): Record<number, Module> {
+    return this as unknown as Record<number, Module>;
+  }
+
+  /** Number of modules. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The module at an index; negative counts from the end. Throws ERR_ARGUMENT outside. */
+  at(index: number): Module {
+    const module = this.#slots[index < 0 ? index + this.#length : index];
+    if (!Number.isInteger(index) || !module) {
+      fail('ERR_ARGUMENT', `index is ${describe(index)}; it must be an integer from ${-this.#length} to ${this.#length - 1}`);
+    }
+    return module;
+  }
+
+  *[Symbol.iterator](): Generator<Module> {
+    for (let i = 0; i < this.#length; i++) yield this.#slots[i] as Module;
+  }
+
+  override forward(x: Tensor): Tensor {
+    nativeOf(x, 'x');
+    const modules = [...this];
+    let y = x;
+    let ours = false;
+    for (let i = 0; i < modules.length; ) {
+      const step = fuse(modules, i);
+      const next = step.run(y);
+      // Between two layers of the library nobody else can hold the result.
+      if (ours && step.known && y !== next) y.dispose();
+      y = next;
+      ours = step.known;
+      i += step.length;
+    }
+    return y;
+  }
+}
+
+interface Step {
+  run(x: Tensor): Tensor;
+  /** How many modules it covers. */
+  length: number;
+  /** Whether only the library's own forwards run, which return a new tensor and keep none. */
+  known: boolean;
+}
+
+function fuse(modules: readonly Module[], start: number): Step {
+  const first = modules[start] as Module;
+  const second = modules[start + 1];
+  if (isActivation(first)) {
+    if (!second || !isConv(second) || !agree(first, second)) return single(first, true);
+    // Between two layers the activation is the first one's, so here it leads.
+    const third = modules[start + 2];
+    if (third && isActivation(third) && agree(third, second)) {
+      return { run: (x) => second.fused(x, { pre: first.spec(), post: third.spec() }), length: 3, known: true };
+    }
+    return { run: (x) => second.fused(x, { pre: first.spec() }), length: 2, known: true };
+  }
+  if (!isLayer(first)) return single(first, false);
+  if (second && isActivation(second) && agree(second, first)) return { run: (x) => first.fused(x, { post: second.spec() }), length: 2, known: true };
+  return single(first, true);
+}
+
+function single(module: Module, known: boolean): Step {
+  return { run: (x) => module.forward(x), length: 1, known };
+}
+
+// A subclass that overrides forward means something else: it is never bypassed.
+function isActivation(module: Module): module is Activation {
+  return module instanceof Activation && (module.forward === Activation.prototype.forward || module.forward === Snake.prototype.forward);
+}
+
+function isLayer(module: Module): module is Layer {
+  return module instanceof Layer && module.forward === Layer.prototype.forward;
+}
+
+function isConv(module: Module): module is ConvLayer {
+  return module instanceof ConvLayer && isLayer(module);
+}
+
+/** Snake depends on where the channels are; other activations do not. */
+function agree(activation: Activation, layer: Layer): boolean {
+  if (!(activation instanceof Snake)) return true;
+  return !(layer instanceof Linear) && layer instanceof ConvLayer && layer.layout === activation.layout;
+}

@@ -27,14 +27,19 @@ uint64_t sizeClass(uint64_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-MetalBuffer::MetalBuffer(std::shared_ptr<Allocator> allocator, id<MTLBuffer> handle)
-    : allocator_(std::move(allocator)), handle_(handle) {}
+MetalBuffer::MetalBuffer(std::shared_ptr<Allocator> allocator, id<MTLBuffer> handle) : allocator_(std::move(allocator)), handle_(handle) {}
 
-MetalBuffer::~MetalBuffer() { allocator_->giveBack(handle_, std::move(timeline), lastUse); }
+MetalBuffer::~MetalBuffer() {
+  allocator_->giveBack(handle_, std::move(timeline), lastUse);
+}
 
-Allocator::Scope::Scope(CommandStream& stream, bool host) : stream_(stream), host_(host), outer_(current) { current = this; }
+Allocator::Scope::Scope(CommandStream& stream, bool host) : stream_(stream), host_(host), outer_(current) {
+  current = this;
+}
 
-Allocator::Scope::~Scope() { current = outer_; }
+Allocator::Scope::~Scope() {
+  current = outer_;
+}
 
 Allocator::Allocator(id<MTLDevice> device, uint64_t limit) : device_(device), limit_(limit) {
   if (@available(macOS 15.0, *)) {
@@ -113,8 +118,7 @@ id<MTLBuffer> Allocator::create(uint64_t bytes) {
     if (allocated_ + bytes > limit_) shrinkCache(cached_ - std::min(cached_, allocated_ + bytes - limit_), &dropped);
   }
   release(dropped);
-  id<MTLBuffer> handle = [device_ newBufferWithLength:bytes
-                                              options:MTLResourceStorageModeShared | MTLResourceHazardTrackingModeUntracked];
+  id<MTLBuffer> handle = [device_ newBufferWithLength:bytes options:MTLResourceStorageModeShared | MTLResourceHazardTrackingModeUntracked];
   if (!handle) return nil;
   std::lock_guard lock(mutex_);
   allocated_ += handle.length;

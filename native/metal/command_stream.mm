@@ -19,7 +19,9 @@ constexpr NSUInteger kMaxCommandBuffers = 64;
 
 CommandStream::CommandStream(std::shared_ptr<MetalDevice> device) : device_(std::move(device)) {}
 
-CommandStream::~CommandStream() { drain(); }
+CommandStream::~CommandStream() {
+  drain();
+}
 
 void CommandStream::beginOperation() {
   device_->requireAlive();

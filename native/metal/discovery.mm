@@ -40,7 +40,8 @@ std::string refusal(id<MTLDevice> device) {
   if (![device supportsFamily:MTLGPUFamilyApple7]) {
     return "'" + name + "' is not of the Apple7 family (M1 or later), whose SIMD-group matrices the kernels need";
   }
-  if (![device supportsFamily:MTLGPUFamilyMetal3]) return "'" + name + "' does not support Metal 3, whose buffer addresses the kernels need";
+  if (![device supportsFamily:MTLGPUFamilyMetal3])
+    return "'" + name + "' does not support Metal 3, whose buffer addresses the kernels need";
   return "";
 }
 
@@ -103,6 +104,8 @@ std::shared_ptr<core::Device> metalDevice(std::string* reason) {
   }
 }
 
-std::vector<CompileRecord> compileRecords(core::Device& device) { return static_cast<MetalDevice&>(device).pipelines().records(); }
+std::vector<CompileRecord> compileRecords(core::Device& device) {
+  return static_cast<MetalDevice&>(device).pipelines().records();
+}
 
 }  // namespace weightnorm::metal

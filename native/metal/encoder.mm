@@ -15,7 +15,9 @@ namespace {
 constexpr size_t kMaxBytesArgument = 4096;
 constexpr uint64_t kElementwiseThreads = 256;
 
-CommandStream::Use streamUse(const core::Tensor& tensor, Access access) { return {&metalBuffer(tensor), tensor.storage, access}; }
+CommandStream::Use streamUse(const core::Tensor& tensor, Access access) {
+  return {&metalBuffer(tensor), tensor.storage, access};
+}
 
 }  // namespace
 
@@ -23,7 +25,9 @@ const Pipeline& Encoder::pipeline(const std::string& library, const std::string&
   return device_.pipelines().get(library, function, constants);
 }
 
-Memory Encoder::memory(uint64_t bytes) { return device_.allocator().allocate(bytes); }
+Memory Encoder::memory(uint64_t bytes) {
+  return device_.allocator().allocate(bytes);
+}
 
 Memory Encoder::memory(const void* data, uint64_t bytes) {
   Allocator::Scope scope(stream_, true);
@@ -32,7 +36,9 @@ Memory Encoder::memory(const void* data, uint64_t bytes) {
   return memory;
 }
 
-bool Encoder::intact(const MetalBuffer& buffer) { return stream_.flight().intact(buffer); }
+bool Encoder::intact(const MetalBuffer& buffer) {
+  return stream_.flight().intact(buffer);
+}
 
 void Encoder::external(std::initializer_list<Use> uses, const std::function<void(id<MTLCommandBuffer>)>& encode) {
   std::vector<CommandStream::Use> list;
@@ -58,13 +64,18 @@ Dispatch& Dispatch::bind(uint32_t index, MetalBuffer& memory, Access access) {
   return *this;
 }
 
-Dispatch& Dispatch::uses(const core::Tensor& tensor, Access access) { return bind(Bound::kTable, tensor, access); }
+Dispatch& Dispatch::uses(const core::Tensor& tensor, Access access) {
+  return bind(Bound::kTable, tensor, access);
+}
 
-Dispatch& Dispatch::uses(MetalBuffer& memory, Access access) { return bind(Bound::kTable, memory, access); }
+Dispatch& Dispatch::uses(MetalBuffer& memory, Access access) {
+  return bind(Bound::kTable, memory, access);
+}
 
 Dispatch& Dispatch::bytes(uint32_t index, const void* data, size_t size) {
   if (size == 0 || size > kMaxBytesArgument) {
-    throw core::Error(core::Code::kExecution, core::format("a kernel argument of %zu bytes; 1 to %zu are allowed", size, kMaxBytesArgument));
+    throw core::Error(core::Code::kExecution,
+                      core::format("a kernel argument of %zu bytes; 1 to %zu are allowed", size, kMaxBytesArgument));
   }
   const auto* first = static_cast<const std::byte*>(data);
   bytes_.push_back({index, {first, first + size}});
@@ -76,9 +87,13 @@ Dispatch& Dispatch::threadgroupMemory(uint32_t index, size_t size) {
   return *this;
 }
 
-void Dispatch::threads(MTLSize grid, MTLSize group) { encode(grid, group, false); }
+void Dispatch::threads(MTLSize grid, MTLSize group) {
+  encode(grid, group, false);
+}
 
-void Dispatch::groups(MTLSize count, MTLSize group) { encode(count, group, true); }
+void Dispatch::groups(MTLSize count, MTLSize group) {
+  encode(count, group, true);
+}
 
 void Dispatch::encode(MTLSize size, MTLSize group, bool whole) {
   const NSUInteger threads = group.width * group.height * group.depth;

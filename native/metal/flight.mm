@@ -70,8 +70,7 @@ void Flight::waitBelow(size_t count) {
   changed_.wait(lock, [&] { return batches_.size() < count && (count > 1 || !retiring_); });
 }
 
-void Flight::derive(const FatePtr& batch, const std::vector<MetalBuffer*>& inputs, MetalBuffer& output,
-                    const core::StoragePtr& storage) {
+void Flight::derive(const FatePtr& batch, const std::vector<MetalBuffer*>& inputs, MetalBuffer& output, const core::StoragePtr& storage) {
   std::lock_guard lock(mutex_);
   const auto depend = [&](const FatePtr& fate) {
     if (fate->state == Fate::State::kDone) return;
@@ -94,8 +93,7 @@ void Flight::derive(const FatePtr& batch, const std::vector<MetalBuffer*>& input
 
 bool Flight::intact(const MetalBuffer& buffer) {
   std::lock_guard lock(mutex_);
-  return std::none_of(buffer.fates.begin(), buffer.fates.end(),
-                      [](const FatePtr& fate) { return fate->state == Fate::State::kFailed; });
+  return std::none_of(buffer.fates.begin(), buffer.fates.end(), [](const FatePtr& fate) { return fate->state == Fate::State::kFailed; });
 }
 
 bool Flight::read(const core::Tensor& tensor, core::Backend::ReadDone done, Batch* open) {

@@ -42,23 +42,57 @@ void MetalBackend::perform(const Op& op) {
   });
 }
 
-void MetalBackend::run(const core::WeightNormOp& op) { perform(op); }
-void MetalBackend::run(const core::WeightNormBackwardOp& op) { perform(op); }
-void MetalBackend::run(const core::NormOp& op) { perform(op); }
-void MetalBackend::run(const core::ScaleOp& op) { perform(op); }
-void MetalBackend::run(const core::ConvOp& op) { perform(op); }
-void MetalBackend::run(const core::LinearOp& op) { perform(op); }
-void MetalBackend::run(const core::MatmulOp& op) { perform(op); }
-void MetalBackend::run(const core::ActivationOp& op) { perform(op); }
-void MetalBackend::run(const core::ArithmeticOp& op) { perform(op); }
-void MetalBackend::run(const core::ReduceOp& op) { perform(op); }
-void MetalBackend::run(const core::TransposeOp& op) { perform(op); }
-void MetalBackend::run(const core::PadOp& op) { perform(op); }
-void MetalBackend::run(const core::NarrowOp& op) { perform(op); }
-void MetalBackend::run(const core::ConcatOp& op) { perform(op); }
-void MetalBackend::run(const core::InterpolateOp& op) { perform(op); }
-void MetalBackend::run(const core::CastOp& op) { perform(op); }
-void MetalBackend::run(const core::FillOp& op) { perform(op); }
+void MetalBackend::run(const core::WeightNormOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::WeightNormBackwardOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::NormOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::ScaleOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::ConvOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::LinearOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::MatmulOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::ActivationOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::ArithmeticOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::ReduceOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::TransposeOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::PadOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::NarrowOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::ConcatOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::InterpolateOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::CastOp& op) {
+  perform(op);
+}
+void MetalBackend::run(const core::FillOp& op) {
+  perform(op);
+}
 
 void MetalBackend::run(const core::UploadOp& op) {
   pooled([&] {

@@ -37,6 +37,8 @@ class MetalBuffer final : public core::Buffer {
 using Memory = std::unique_ptr<MetalBuffer>;
 
 // Every core::Buffer on a Metal device is a MetalBuffer.
-inline MetalBuffer& metalBuffer(const core::Tensor& tensor) { return static_cast<MetalBuffer&>(tensor.storage->buffer()); }
+inline MetalBuffer& metalBuffer(const core::Tensor& tensor) {
+  return static_cast<MetalBuffer&>(tensor.storage->buffer());
+}
 
 }  // namespace weightnorm::metal

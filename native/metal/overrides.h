@@ -6,8 +6,8 @@ namespace weightnorm::metal {
 
 // Choices that depend on the system or on huge sizes, in one place so that tests can force every path.
 struct Overrides {
-  int systemMajor = 0;       // pretend to be this macOS major version; 0: the real one
-  bool wideIndices = false;  // 64-bit index arithmetic whatever the size
+  int systemMajor = 0;                          // pretend to be this macOS major version; 0: the real one
+  bool wideIndices = false;                     // 64-bit index arithmetic whatever the size
   uint64_t maxGridThreads = uint64_t{1} << 30;  // kernels loop over what is beyond
   int maxOps = 48;                              // operations a command buffer
   uint64_t maxBytes = uint64_t{48} << 20;       // bytes bound a command buffer

@@ -60,7 +60,9 @@ Constants& Constants::set(uint32_t index, bool value) {
 Constants& Constants::set(uint32_t index, int32_t value) {
   return add(index, MTLDataTypeInt, static_cast<uint32_t>(value), std::to_string(value));
 }
-Constants& Constants::set(uint32_t index, uint32_t value) { return add(index, MTLDataTypeUInt, value, std::to_string(value) + "u"); }
+Constants& Constants::set(uint32_t index, uint32_t value) {
+  return add(index, MTLDataTypeUInt, value, std::to_string(value) + "u");
+}
 Constants& Constants::set(uint32_t index, float value) {
   return add(index, MTLDataTypeFloat, std::bit_cast<uint32_t>(value), core::format("%.9g", static_cast<double>(value)) + "f");
 }
@@ -138,7 +140,9 @@ std::vector<CompileRecord> Pipelines::records() const {
   return records_;
 }
 
-std::string kernelName(const std::string& base, core::DType dtype) { return base + "_" + core::name(dtype); }
+std::string kernelName(const std::string& base, core::DType dtype) {
+  return base + "_" + core::name(dtype);
+}
 
 std::vector<std::string> kernelLibraries() {
   std::vector<std::string> names;

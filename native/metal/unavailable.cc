@@ -8,8 +8,12 @@ std::shared_ptr<core::Device> metalDevice(std::string* reason) {
   return nullptr;
 }
 
-std::vector<CompileRecord> compileRecords(core::Device&) { return {}; }
+std::vector<CompileRecord> compileRecords(core::Device&) {
+  return {};
+}
 
-std::vector<std::string> kernelLibraries() { return {}; }
+std::vector<std::string> kernelLibraries() {
+  return {};
+}
 
 }  // namespace weightnorm::metal

@@ -48,7 +48,7 @@ constant uint kActNone = 0, kActLeakyRelu = 1, kActRelu = 2, kActElu = 3, kActGe
               kActTanh = 7, kActSnake = 8, kActExp = 9, kActSin = 10, kActPow = 11;
 
 // exp(x) - 1 without cancellation near 0; a degree 7 fit on [-0.5, 0.5].
-inline float expm1(float x) {
+inline float exp_minus_one(float x) {
   if (fabs(x) > 0.5f) return precise::exp(x) - 1.0f;
   float p = 0.0001994487444f;
   p = fma(p, x, 0.001398218605f);
@@ -106,7 +106,7 @@ inline float snake_alpha(float stored, bool log_scale) { return log_scale ? prec
 inline float activate(uint kind, float x, float param, float alpha) {
   if (kind == kActLeakyRelu) return x < 0.0f ? x * param : x;
   if (kind == kActRelu) return x < 0.0f ? 0.0f : x;
-  if (kind == kActElu) return x < 0.0f ? param * expm1(x) : x;
+  if (kind == kActElu) return x < 0.0f ? param * exp_minus_one(x) : x;
   if (kind == kActGelu) return gelu(x);
   if (kind == kActSilu) return x * sigmoid(x);
   if (kind == kActSigmoid) return sigmoid(x);

@@ -1,0 +1,4 @@
+// One part of y, joined along an axis: a dispatch a part, each writing its own columns of y's rows.
+// Grid: x over a row, y over rows, threads stride beyond it; threadgroup 256 threads shaped to the row.
+// Traffic: read and write once, 2 sizeof(T) bytes an element, the least possible.
+#include "copy_rows.h"

@@ -1,0 +1,171 @@
+#include "compiler.h"
+
+#include <dlfcn.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "../msl/abi.h"
+#include "faults.h"
+#include "rewriter.h"
+
+namespace softmetal {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string readFile(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream bytes;
+  bytes << file.rdbuf();
+  return bytes.str();
+}
+void writeFile(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+std::string quoted(const std::string& argument) {
+  std::string result = "'";
+  for (char c : argument) result += c == '\'' ? "'\\''" : std::string(1, c);
+  return result + "'";
+}
+
+struct ProcessResult {
+  int status;
+  std::string output;
+};
+ProcessResult runCommand(const std::string& command) {
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  if (!pipe) return {-1, "cannot start: " + command};
+  std::string output;
+  char buffer[4096];
+  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe));) output.append(buffer, n);
+  return {pclose(pipe), output};
+}
+
+fs::path ownLibrary() {
+  Dl_info info;
+  dladdr(reinterpret_cast<void*>(&softmetal_kernel_access), &info);
+  return fs::absolute(info.dli_fname);
+}
+// The headers of the shading language lie beside the built library.
+fs::path headers() {
+  const char* home = getenv("SOFTMETAL_HEADERS");
+  return home ? fs::path(home) : ownLibrary().parent_path() / "msl";
+}
+std::string compilerName() {
+  const char* name = getenv("SOFTMETAL_CLANG");
+  return name ? name : "clang++-19";
+}
+
+fs::path cacheDirectory() {
+  const char* cache = getenv("XDG_CACHE_HOME");
+  fs::path directory = cache && *cache ? fs::path(cache) / "softmetal" : fs::temp_directory_path() / ("softmetal-" + std::to_string(getuid()));
+  fs::create_directories(directory);
+  return directory;
+}
+
+// FNV-1a, 64 bits, twice with different starts: enough to name cache entries.
+std::string contentHash(const std::string& content) {
+  char name[33];
+  uint64_t hashes[2] = {0xcbf29ce484222325, 0x84222325cbf29ce4};
+  for (uint64_t& hash : hashes)
+    for (unsigned char c : content) hash = (hash ^ c) * 0x100000001b3;
+  snprintf(name, sizeof name, "%016lx%016lx", hashes[0], hashes[1]);
+  return name;
+}
+
+const std::string& headerText() {
+  static const std::string text = [] {
+    std::string all;
+    for (const char* name : {"abi.h", "types.h", "math.h", "simdgroup.h", "atomic.h", "simdgroup_matrix.h", "entry.h"})
+      all += readFile(headers() / name);
+    return all;
+  }();
+  return text;
+}
+
+constexpr int kRewriterVersion = 1;  // part of the cache key: raise it when rewritten text changes
+
+std::string codeFlags(const CompileOptions& options) {
+  std::string flags = options.fastMath ? "-O2 -ffast-math" : "-O1 -ffp-contract=off";
+  flags +=
+      " -std=c++14 -fsanitize=thread -mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1"
+      " -mllvm -tsan-instrument-atomics=0 -g1 -fPIC -fno-exceptions -fno-rtti -nostdinc -fvisibility=hidden"
+      " -fno-optimize-sibling-calls -fno-vectorize -fno-slp-vectorize -fno-strict-aliasing"
+      " -Xclang -ffloat16-excess-precision=none -Xclang -fbfloat16-excess-precision=none"
+      " -Wno-everything -Werror=return-type -Werror=uninitialized -Werror=c++17-extensions";
+  flags += __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? " -mavx2 -mfma -mf16c" : " -msse4.1";
+  return flags;
+}
+
+std::string preprocessFlags(const CompileOptions& options) {
+  return "-x c++ -std=c++14 -nostdinc -undef -D__METAL__=1 -D__METAL_MACOS__=1 -D__APPLE__=1 -D__METAL_VERSION__=" +
+         std::to_string(options.languageVersion * 10) + " -I" + quoted((headers() / "stubs").string()) + options.macros;
+}
+
+// One build in a directory of its own; the finished library is renamed into the cache.
+class Build {
+ public:
+  Build(const fs::path& cache, const std::string& key) : cache_(cache) {
+    static std::atomic<int> counter;
+    work_ = cache / (key + "." + std::to_string(getpid()) + "." + std::to_string(counter++));
+    fs::create_directories(work_);
+  }
+  ~Build() {
+    std::error_code ignored;
+    fs::remove_all(work_, ignored);
+  }
+  std::string run(const std::string& source, const CompileOptions& options, const fs::path& target) {
+    const fs::path metal = work_ / "program_source", preprocessed = work_ / "k.ii", rewritten = work_ / "k.cpp", library = work_ / "k.so";
+    writeFile(metal, source);
+    const std::string inWork = "cd " + quoted(work_.string()) + " && " + compilerName() + " ";
+    ProcessResult result = runCommand(inWork + "-E " + preprocessFlags(options) + " program_source -o k.ii");
+    if (result.status) return result.output;
+    const Rewritten text = rewrite(readFile(preprocessed));
+    if (!text.error.empty()) return text.error + "\n";
+    writeFile(rewritten, "#include \"entry.h\"\n" + text.text);
+    result = runCommand(inWork + codeFlags(options) + " -I" + quoted(headers().string()) + " -c k.cpp -o k.o");
+    if (result.status) return result.output;
+    result = runCommand(inWork + "-shared -fuse-ld=lld -nostdlib k.o -Wl,--no-as-needed " + quoted(ownLibrary().string()) +
+                        " -Wl,--as-needed -lm -lc $(" + compilerName() + " --rtlib=compiler-rt -print-libgcc-file-name) -o k.so");
+    if (result.status) return result.output;
+    fs::rename(library, target);
+    return "";
+  }
+
+ private:
+  fs::path cache_, work_;
+};
+
+}  // namespace
+
+Compiled compile(const std::string& source, const CompileOptions& requested) {
+  const auto start = std::chrono::steady_clock::now();
+  CompileOptions options = requested;
+  options.fastMath |= setting(Setting::kFastMath) != 0;
+  const std::string key = contentHash(std::to_string(kRewriterVersion) + codeFlags(options) + preprocessFlags(options) + headerText() +
+                                      ownLibrary().string() + source);
+  const fs::path cache = cacheDirectory(), target = cache / (key + ".so");
+  Compiled compiled{target.string(), "", 0, fs::exists(target)};
+  if (!compiled.cached) compiled.log = Build(cache, key).run(source, options, target);
+  compiled.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return compiled;
+}
+
+std::string locate(const std::string& libraryPath, unsigned long offset) {
+  char address[32];
+  snprintf(address, sizeof address, " 0x%lx", offset);
+  const ProcessResult result = runCommand("llvm-symbolizer-19 --inlining=false --functions=none --obj=" + quoted(libraryPath) + address);
+  std::string line = result.output.substr(0, result.output.find('\n'));
+  if (result.status || line.empty() || line[0] == '?') return "?";
+  line = line.substr(0, line.rfind(':'));
+  return line.substr(line.rfind('/') + 1);
+}
+
+}  // namespace softmetal

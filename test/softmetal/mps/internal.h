@@ -1,0 +1,4 @@
+#pragma once
+#import <MetalPerformanceShaders/MetalPerformanceShaders.h>
+
+NSUInteger elementSize(MPSDataType type);

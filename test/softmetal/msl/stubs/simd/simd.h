@@ -1,0 +1,1 @@
+// Stands for the header of this name: the double's own headers (../*.h) come before every kernel source.

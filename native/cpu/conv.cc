@@ -131,7 +131,7 @@ void ConvRun::task(int64_t index, float* scratch) const {
       if (terms == 0) std::memset(to, 0, static_cast<size_t>(rows * plan_.width) * sizeof(float));
       for (int64_t row = 0; row < rows;) {
         const int count = rowBlock(rows - row, kernels_);
-        kernels_.multiply(planes, offsets_[c].data(), terms, w, count, to, plan_.width, width);
+        kernels_.multiply(planes, offsets_[c].data(), terms, w, count, to, plan_.width, width, false);
         w += terms * count;
         to += plan_.width * count;
         row += count;

@@ -54,7 +54,7 @@ void tileOf(int64_t vectors, const float* x, const int32_t* offsets, int64_t ter
 
 template <int Rows>
 void multiplyRows(const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums,
-                  int64_t sumStride, int64_t width) {
+                  int64_t sumStride, int64_t width, bool add) {
   constexpr int kFull = tileVectors(Rows);
   for (int64_t begin = 0; begin < terms; begin += kSumBlock) {
     const int64_t count = terms - begin < kSumBlock ? terms - begin : kSumBlock;
@@ -64,23 +64,23 @@ void multiplyRows(const float* x, const int32_t* offsets, int64_t terms, const f
       // Two halves rather than a full tile and a lone vector, whose loads would not be amortised.
       if (vectors == kFull + 1 && kFull > 1) vectors = (kFull + 1) / 2;
       if (vectors > kFull) vectors = kFull;
-      tileOf<Rows, kFull>(vectors, x + j, offsets + begin, count, w, sums + j, sumStride, begin == 0);
+      tileOf<Rows, kFull>(vectors, x + j, offsets + begin, count, w, sums + j, sumStride, !add && begin == 0);
       j += vectors * kLanes;
     }
   }
 }
 
 void multiply(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums,
-              int64_t sumStride, int64_t width) {
+              int64_t sumStride, int64_t width, bool add) {
   switch (rows) {
     case 8:
-      if constexpr (kMaxRows == 8) multiplyRows<8>(x, offsets, terms, weights, sums, sumStride, width);
+      if constexpr (kMaxRows == 8) multiplyRows<8>(x, offsets, terms, weights, sums, sumStride, width, add);
       return;
     case 4:
-      return multiplyRows<4>(x, offsets, terms, weights, sums, sumStride, width);
+      return multiplyRows<4>(x, offsets, terms, weights, sums, sumStride, width, add);
     case 2:
-      return multiplyRows<2>(x, offsets, terms, weights, sums, sumStride, width);
+      return multiplyRows<2>(x, offsets, terms, weights, sums, sumStride, width, add);
     default:
-      return multiplyRows<1>(x, offsets, terms, weights, sums, sumStride, width);
+      return multiplyRows<1>(x, offsets, terms, weights, sums, sumStride, width, add);
   }
 }

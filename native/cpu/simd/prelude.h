@@ -17,6 +17,7 @@
 #include "core/dtype.h"
 #include "core/ops.h"
 #include "cpu/conv_kernels.h"
+#include "cpu/gemm_kernels.h"
 #include "cpu/elementwise_kernels.h"
 #include "cpu/norm_kernels.h"
 #include "cpu/simd/isa.h"

@@ -1,0 +1,121 @@
+// Speed of single convolutions: GFLOP/s and the share of this core's measured FMA peak for each kind of layer.
+// Usage: conv_bench [threads] [frames] [direct|auto] [filter]
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <string>
+
+#include "cpu/conv.h"
+#include "cpu/conv_kernels.h"
+#include "test/testing.h"
+
+using namespace testing;
+using core::ConvOp;
+
+namespace {
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The best of several timings, each of enough repetitions to be measurable.
+double best(const std::function<void()>& body) {
+  body();
+  const double start = seconds();
+  body();
+  const int repeats = std::max(1, static_cast<int>(0.004 / std::max(seconds() - start, 1e-7)));
+  double least = 1e9;
+  for (int round = 0; round < 9; ++round) {
+    const double begin = seconds();
+    for (int i = 0; i < repeats; ++i) body();
+    least = std::min(least, (seconds() - begin) / repeats);
+  }
+  return least;
+}
+
+// GFLOP/s of a full register tile on operands that stay in the first-level cache.
+double peak() {
+  const cpu::ConvKernels& kernels = cpu::get_convKernels();
+  const int64_t terms = 256, width = 3 * kernels.lanes;
+  std::vector<float> x(static_cast<size_t>(width), 0.5f), w(static_cast<size_t>(terms * kernels.rows), 0.25f), sums(static_cast<size_t>(width * kernels.rows));
+  const std::vector<int32_t> offsets(static_cast<size_t>(terms), 0);
+  const double time = best([&] {
+    for (int i = 0; i < 1000; ++i) kernels.multiply(x.data(), offsets.data(), terms, w.data(), kernels.rows, sums.data(), width, width, false);
+  });
+  return 2e-9 * 1000 * static_cast<double>(terms * width * kernels.rows) / time;
+}
+
+struct Layer {
+  std::string name;
+  int64_t inputs, outputs, kernel, length;
+  int64_t stride = 1, dilation = 1, groups = 1;
+  bool transposed = false;
+};
+
+std::vector<Layer> hifiGan(const std::string& version, int64_t frames, int64_t channels, const std::vector<int64_t>& rates, const std::vector<int64_t>& kernels) {
+  std::vector<Layer> layers{{version + " pre", 80, channels, 7, frames}};
+  int64_t length = frames;
+  for (size_t s = 0; s < rates.size(); ++s) {
+    const std::string stage = version + " stage " + std::to_string(s);
+    layers.push_back({stage + " up", channels, channels / 2, kernels[s], length, rates[s], 1, 1, true});
+    channels /= 2;
+    length *= rates[s];
+    for (const int64_t k : {3, 7, 11}) {
+      for (const int64_t d : {1, 3, 5}) layers.push_back({stage + " k" + std::to_string(k) + " d" + std::to_string(d), channels, channels, k, length, 1, d});
+    }
+  }
+  layers.push_back({version + " post", channels, 1, 7, length});
+  return layers;
+}
+
+void measure(const Layer& l, bool direct, cpu::Pool& pool, double top) {
+  std::mt19937 random(1);
+  ConvOp op;
+  op.direct = direct;
+  op.transposed = l.transposed;
+  op.stride[1] = l.stride;
+  op.dilation[1] = l.dilation;
+  op.groups = l.groups;
+  const int64_t span = l.dilation * (l.kernel - 1);
+  op.padBegin[1] = op.padEnd[1] = l.transposed ? (l.kernel - l.stride) / 2 : span / 2;
+  const int64_t out = l.transposed ? (l.length - 1) * l.stride - 2 * op.padBegin[1] + l.kernel : (l.length + 2 * op.padBegin[1] - span - 1) / l.stride + 1;
+  op.x = randomTensor({1, l.inputs, l.length}, DType::kFloat32, random);
+  op.weight = l.transposed ? randomTensor({l.inputs, l.outputs / l.groups, l.kernel}, DType::kFloat32, random) : randomTensor({l.outputs, l.inputs / l.groups, l.kernel}, DType::kFloat32, random);
+  op.bias = randomTensor({l.outputs}, DType::kFloat32, random);
+  op.scale = randomTensor({l.transposed ? l.inputs : l.outputs}, DType::kFloat32, random);
+  op.scalePerInput = l.transposed;
+  op.pre = {core::Act::kLeakyRelu, 0.1f, false, {}};
+  op.y = empty({1, l.outputs, out}, DType::kFloat32);
+  const double time = best([&] { cpu::conv(op, pool); });
+  const double work = 2.0 * static_cast<double>(l.inputs / l.groups * l.outputs * l.kernel * (l.transposed ? l.length : out));
+  std::printf("%-18s %4ldx%-4ld k%-2ld %7ld steps %9.1f us %7.1f GFLOP/s %4.0f %%\n", l.name.c_str(), static_cast<long>(l.inputs), static_cast<long>(l.outputs), static_cast<long>(l.kernel),
+              static_cast<long>(l.length), time * 1e6, work / time * 1e-9, 100 * work / time * 1e-9 / top / pool.threads());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cpu::Pool pool(argc > 1 ? std::atoi(argv[1]) : 1);
+  const int64_t frames = argc > 2 ? std::atoi(argv[2]) : 32;
+  const bool direct = argc > 3 && std::strcmp(argv[3], "direct") == 0;
+  const std::string filter = argc > 4 ? argv[4] : "";
+  const double top = peak();
+  std::printf("%s, %d threads, FMA peak %.1f GFLOP/s a core, %s\n", name(cpu::simd::active()), pool.threads(), top, direct ? "direct" : "auto");
+  std::vector<Layer> layers = hifiGan("V2", frames, 128, {8, 8, 2, 2}, {16, 16, 4, 4});
+  for (const Layer& l : hifiGan("V1", frames, 512, {8, 8, 2, 2}, {16, 16, 4, 4})) layers.push_back(l);
+  layers.push_back({"wide k3", 512, 512, 3, 32});
+  layers.push_back({"DAC down", 64, 128, 4, 16384, 2});
+  layers.push_back({"DAC down", 256, 512, 16, 1024, 8});
+  layers.push_back({"DAC up", 768, 384, 16, 87, 8, 1, 1, true});
+  layers.push_back({"up 10", 128, 64, 20, 100, 10, 1, 1, true});
+  layers.push_back({"pointwise", 192, 192, 1, 4096});
+  layers.push_back({"depthwise", 256, 256, 7, 2048, 1, 1, 256});
+  layers.push_back({"grouped", 256, 256, 41, 2048, 4, 1, 16});
+  for (const Layer& l : layers) {
+    if (l.name.find(filter) != std::string::npos) measure(l, direct, pool, top);
+  }
+  return 0;
+}

@@ -1,0 +1,144 @@
+#include "cpu/gemm.h"
+
+#include <algorithm>
+#include <array>
+
+#include "cpu/operands.h"
+#include "cpu/simd/vec_table.h"
+
+namespace weightnorm::cpu {
+
+namespace {
+
+constexpr int64_t kRowChunk = 192;                 // rows that share one pass over the panels
+constexpr int64_t kPackedFloats = int64_t{1} << 20;  // of the left side, to stay in a cache
+
+int64_t divideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// The part of `finish` that starts at column `first`.
+FinishColumns columnsFrom(const FinishColumns& finish, int64_t first) {
+  FinishColumns part = finish;
+  if (part.scale) part.scale += first;
+  if (part.bias) part.bias += first;
+  if (part.alpha) part.alpha += first;
+  return part;
+}
+
+class GemmRun {
+ public:
+  GemmRun(const Gemm& job, Pool& pool) : job_(job), pool_(pool) {
+    const int64_t fit = kPackedFloats / job.terms / kernels_.rows * kernels_.rows;
+    rowChunk_ = std::min(job.rows, std::clamp(fit, static_cast<int64_t>(kernels_.rows), kRowChunk));
+    rowChunks_ = divideUp(job.rows, rowChunk_);
+    panels_ = divideUp(job.columns, width_);
+    const int64_t chunks = rowChunks_ * static_cast<int64_t>(job.products.size());
+    const int64_t wanted = pool.threads() == 1 ? 1 : 4 * pool.threads();
+    splits_ = std::clamp(divideUp(wanted, chunks), int64_t{1}, panels_);
+    for (size_t t = 0; t < offsets_.size(); ++t) offsets_[t] = static_cast<int32_t>(static_cast<int64_t>(t) * width_);
+    packedFloats_ = divideUp(rowChunk_, kernels_.rows) * kernels_.rows * job.terms;
+    sumsFloats_ = rowChunk_ * width_;
+  }
+
+  void operator()(core::Device& device) const {
+    const Scratch scratch(device, pool_.threads(), packedFloats_ + sumsFloats_ + job_.terms);
+    const int64_t tasks = static_cast<int64_t>(job_.products.size()) * rowChunks_ * splits_;
+    pool_.parallelFor(tasks, [&](int64_t index, int worker) { task(index, scratch.of(worker)); });
+  }
+
+ private:
+  int blockAt(int64_t rows, int64_t row) const {
+    int block = kernels_.rows;
+    while (block > rows - row) block /= 2;
+    return block;
+  }
+
+  // Rows of the left side as [row block][term][row], float32.
+  void packRows(const std::byte* a, int64_t rows, float* packed, float* line) const {
+    for (int64_t row = 0; row < rows;) {
+      const int block = blockAt(rows, row);
+      for (int r = 0; r < block; ++r) {
+        const float* from = reinterpret_cast<const float*>(a + static_cast<uint64_t>((row + r) * job_.terms) * sizeOf(job_.dtype));
+        if (job_.dtype != core::DType::kFloat32) {
+          get_vecTable().convert(from, job_.dtype, line, core::DType::kFloat32, job_.terms);
+          from = line;
+        }
+        for (int64_t k = 0; k < job_.terms; ++k) packed[k * block + r] = from[k];
+      }
+      packed += job_.terms * block;
+      row += block;
+    }
+  }
+
+  void task(int64_t index, float* scratch) const {
+    const int64_t split = index % splits_;
+    index /= splits_;
+    const Gemm::Product& product = job_.products[static_cast<size_t>(index / rowChunks_)];
+    const int64_t firstRow = index % rowChunks_ * rowChunk_;
+    const int64_t rows = std::min(rowChunk_, job_.rows - firstRow);
+    const uint64_t size = sizeOf(job_.dtype);
+    float* const sums = scratch + packedFloats_;
+    packRows(product.a + static_cast<uint64_t>(firstRow * job_.terms) * size, rows, scratch, sums + sumsFloats_);
+    for (int64_t panel = panels_ * split / splits_; panel < panels_ * (split + 1) / splits_; ++panel) {
+      multiplyPanel(product.panels + panel * width_ * job_.terms, scratch, rows, sums);
+      const int64_t column = panel * width_;
+      FinishColumns row = columnsFrom(job_.finish, column);
+      row.count = std::min(width_, job_.columns - column);
+      row.dtype = job_.dtype;
+      for (int64_t r = 0; r < rows; ++r) {
+        row.sum = sums + r * width_;
+        row.y = product.y + static_cast<uint64_t>((firstRow + r) * job_.columns + column) * size;
+        gemmKernels_.finishColumns(row);
+      }
+    }
+  }
+
+  // One block of terms of the panel against every row, while it is in the cache.
+  void multiplyPanel(const float* panel, const float* packed, int64_t rows, float* sums) const {
+    for (int64_t k = 0; k < job_.terms; k += kSumBlock) {
+      const int64_t terms = std::min(kSumBlock, job_.terms - k);
+      for (int64_t row = 0; row < rows;) {
+        const int block = blockAt(rows, row);
+        kernels_.multiply(panel + k * width_, offsets_.data(), terms, packed + row * job_.terms + k * block, block,
+                          sums + row * width_, width_, width_, k > 0);
+        row += block;
+      }
+    }
+  }
+
+  const Gemm& job_;
+  Pool& pool_;
+  const ConvKernels& kernels_ = get_convKernels();
+  const GemmKernels& gemmKernels_ = get_gemmKernels();
+  const int64_t width_ = panelWidth();
+  int64_t rowChunk_, rowChunks_, panels_, splits_, packedFloats_, sumsFloats_;
+  std::array<int32_t, kSumBlock> offsets_;
+};
+
+}  // namespace
+
+void gemm(const Gemm& job, core::Device& device, Pool& pool) { GemmRun(job, pool)(device); }
+
+void gemv(const std::vector<Gemv>& jobs, core::Device& device, Pool& pool) {
+  // About 128 KiB of weights a task.
+  const Gemv& like = jobs.front();
+  const int64_t outputs = std::clamp<int64_t>((int64_t{1} << 15) / like.terms, 16, 4096) / 16 * 16;
+  const int64_t pieces = divideUp(like.outputs, outputs);
+  const Scratch scratch(device, pool.threads(), kDotRows * outputs);
+  pool.parallelFor(pieces * static_cast<int64_t>(jobs.size()), [&](int64_t index, int worker) {
+    const Gemv& job = jobs[static_cast<size_t>(index / pieces)];
+    const int64_t first = index % pieces * outputs;
+    FinishColumns row = columnsFrom(job.finish, first);
+    row.count = std::min(outputs, job.outputs - first);
+    const GemmKernels& kernels = get_gemmKernels();
+    float* const sums = scratch.of(worker);
+    kernels.dot(job.x, job.rows, job.weights + static_cast<uint64_t>(first * job.terms) * sizeOf(job.weightsType),
+                job.weightsType, row.count, job.terms, sums, outputs);
+    for (int r = 0; r < job.rows; ++r) {
+      row.sum = sums + r * outputs;
+      row.y = job.y + static_cast<uint64_t>(r * job.outputs + first) * sizeOf(row.dtype);
+      kernels.finishColumns(row);
+    }
+  });
+}
+
+}  // namespace weightnorm::cpu

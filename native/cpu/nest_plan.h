@@ -1,0 +1,49 @@
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "core/shape.h"
+
+namespace weightnorm::cpu {
+
+// How the elements of a nest are shared out: a grid of tasks of 2^14 to 2^17 elements that depends on the shape alone, so
+// that sums come out the same for any number of threads.
+// Outermost, one kept axis may be cut into slices; inside a slice, one kept axis is cut into blocks of whole kept
+// indices and one reduced axis into blocks whose partial sums are added in order.
+class NestPlan {
+ public:
+  NestPlan(const core::Shape& shape, uint32_t reduce);
+
+  struct Range {
+    int64_t begin, end;
+  };
+  // One cell of the grid: a range of every axis, and the kept indices it covers, which are contiguous.
+  struct Task {
+    std::array<Range, core::kMaxRank + 1> ranges;
+    int64_t keptBegin, keptCount;
+    int64_t reducedBlock;
+  };
+
+  int count() const { return static_cast<int>(axes_.size()); }
+  const core::Nest::Axis& axis(int i) const { return axes_[static_cast<size_t>(i)]; }
+  int64_t kept() const { return kept_; }
+  int64_t reduced() const { return reduced_; }
+  // Above 1, partial sums of several tasks belong to one kept index.
+  int64_t reducedBlocks() const { return reducedBlocks_; }
+  int64_t tasks() const { return slices_ * keptBlocks_ * reducedBlocks_; }
+  // The most kept indices of one task.
+  int64_t keptPerTask() const { return keptBlock_ * keptInside_; }
+  Task task(int64_t index) const;
+
+ private:
+  std::vector<core::Nest::Axis> axes_;  // at least one kept and one reduced, alternating, outermost first
+  int64_t kept_, reduced_;
+  int keptSplit_ = 0, reducedSplit_ = 0;
+  int64_t slices_ = 1;
+  int64_t keptInside_ = 1;  // kept indices under one index of the kept axis that is cut
+  int64_t keptBlock_ = 1, reducedBlock_ = 1;
+  int64_t keptBlocks_ = 1, reducedBlocks_ = 1;
+};
+
+}  // namespace weightnorm::cpu

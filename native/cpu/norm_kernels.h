@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "cpu/simd/isa.h"
+
+namespace weightnorm::cpu {
+
+// What is added up under one kept index: v², x, or v² and gradW·v side by side. All in float64, where squares and
+// products of float32 values are exact and neither overflow nor underflow.
+enum class Term : uint8_t { kSquare, kValue, kSquareAndProduct };
+
+// What is done with each element: w = v · s in float32; the same with a float64 s, for scales outside float32's normal
+// range; gradV = a · (gradW − v · b) in float64.
+enum class Apply : uint8_t { kScale, kWideScale, kGradient };
+
+// The last two axes of a nest. kRows: each row has its own kept index; kColumns: each column has.
+enum class Leaf : uint8_t { kRows, kColumns };
+
+// A block of `rows` × `length` elements with `stride` elements from row to row, `offset` elements into the tensors.
+struct Block {
+  int64_t offset, rows, stride, length;
+};
+
+// Numbers by kept index of the block; `s` for kScale, `a` for kWideScale, `a` and `b` for kGradient.
+struct Coefficients {
+  const float* s = nullptr;
+  const double* a = nullptr;
+  const double* b = nullptr;
+};
+
+// eps of the operation; negative where it is unset.
+struct NormKernels {
+  // first[k] += Σ of the term (for kSquareAndProduct: squares of v; second[k] += Σ gradW·v).
+  using Sum = void (*)(const void* v, const void* gradW, Block block, double* first, double* second);
+  Sum sum[3][2][3];  // [Term][Leaf][DType]
+
+  // `stream` bypasses the caches with the stores.
+  using Write = void (*)(const void* v, const void* gradW, void* out, Block block, Coefficients by, bool stream);
+  Write write[3][2][3];  // [Apply][Leaf][DType]
+
+  // n[i] = √squares[i], rounded to float32.
+  void (*norms)(const double* squares, int64_t count, float* n);
+
+  // s[i] = g[first + i] / n[i] in float32; returns whether every n and s is a normal float32 (or a zero that is right).
+  using Scales = bool (*)(const double* squares, const void* g, int64_t first, int64_t count, double eps, float* s);
+  Scales scales[3];  // [DType of g]
+
+  // gradG[first + i] in g's dtype and a, b of kGradient.
+  using Gradients = void (*)(const double* squares, const double* products, const void* g, void* gradG, int64_t first,
+                             int64_t count, double eps, double* a, double* b);
+  Gradients gradients[3];  // [DType of g]
+};
+
+WEIGHTNORM_KERNELS(NormKernels, normKernels)
+
+}  // namespace weightnorm::cpu

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+namespace weightnorm::cpu {
+
+// A fixed set of threads for parallel loops. Idle workers sleep; the caller works too. Any number of threads may call
+// parallelFor at once: workers go to the loop that has the fewest of them.
+class Pool {
+ public:
+  // `threads` >= 1 counts the caller; the other threads start with the first loop that needs them.
+  explicit Pool(int threads);
+  // Waits for the workers; no loop may be running.
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // The process's pool: WEIGHTNORM_NUM_THREADS threads, else one a performance core. Never destroyed, so it is safe at
+  // exit. Throws ERR_ARGUMENT where the variable is not a whole number from 1 to 1024.
+  static Pool& shared();
+
+  int threads() const { return threads_; }
+
+  using Body = std::function<void(int64_t index, int worker)>;
+  // Runs body once for each index in [0, count), in any order, on any thread; `worker` < threads() is unique among the
+  // threads inside this call. Returns when all are done; rethrows the first exception, after which no index is begun.
+  void parallelFor(int64_t count, const Body& body);
+
+ private:
+  struct Loop;
+  static void* enter(void* pool);
+  void start();
+  void work(int worker);
+  void take(Loop& loop, int worker, uint64_t generation);
+  Loop* choose();
+
+  const int threads_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable left_;
+  std::vector<Loop*> loops_;             // with indices not yet begun, oldest first
+  std::atomic<uint64_t> generation_{0};  // counts the loops ever posted
+  int running_ = 0;                      // worker threads that exist
+  int numbered_ = 0;                     // worker threads that took their number
+  bool started_ = false;
+  bool stopping_ = false;
+};
+
+// Runs body(begin, end) over pieces of at most `grain` that cover [0, count); small counts stay on the caller.
+template <class Range>
+void parallelRanges(Pool& pool, int64_t count, int64_t grain, const Range& body) {
+  const int64_t pieces = (count + grain - 1) / grain;
+  pool.parallelFor(pieces, [&](int64_t piece, int) {
+    const int64_t begin = piece * grain;
+    body(begin, begin + grain < count ? begin + grain : count);
+  });
+}
+
+}  // namespace weightnorm::cpu

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace weightnorm::cpu {
+
+// Cores worth a compute thread: the performance cores, within the affinity mask and the cgroup's quota. At least 1.
+int performanceCores();
+
+// Bytes this process may use: physical memory within the cgroup's limit.
+uint64_t usableMemory();
+
+// The processor's model name, or the architecture where the system does not tell.
+std::string processorName();
+
+// The environment variable as a whole number within [least, most]; absent or empty gives nothing; else ERR_ARGUMENT.
+std::optional<uint64_t> environmentInteger(const char* name, uint64_t least, uint64_t most);
+
+}  // namespace weightnorm::cpu

@@ -1,0 +1,59 @@
+#include "cpu/weight_norm.h"
+
+#include <atomic>
+
+#include "cpu/cpu_device.h"
+#include "cpu/nest_tasks.h"
+#include "cpu/norm_scale.h"
+
+namespace weightnorm::cpu {
+
+void weightNorm(const core::WeightNormOp& op, Pool& pool) {
+  const NestPlan plan(op.v.shape, op.reduce);
+  const NestInput input{dataOf<void>(op.v), nullptr, op.v.dtype};
+  void* const w = dataOf<void>(op.w);
+  const void* const g = dataOf<void>(op.g);
+  const double eps = epsOf(op.eps);
+  const bool stream = streams(op.w.bytes());
+  const NormKernels::Scales scales = get_normKernels().scales[static_cast<size_t>(op.g.dtype)];
+
+  if (plan.reducedBlocks() == 1) {
+    // A task's elements are still in cache when it scales them.
+    const int64_t size = plan.keptPerTask() + Scratch<double>::kPadding;
+    Scratch<double> squares(size * pool.threads());
+    Scratch<float> s(size * pool.threads());
+    pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
+      const NestPlan::Task task = plan.task(index);
+      double* const sums = squares.at(size * worker);
+      float* const scale = s.at(size * worker);
+      sumTask(plan, task, Term::kSquare, input, sums, nullptr);
+      if (scales(sums, g, task.keptBegin, task.keptCount, eps, scale)) {
+        writeTask(plan, task, Apply::kScale, input, w, {scale, nullptr, nullptr}, stream);
+      } else {
+        wideScales(sums, op.g, task.keptBegin, task.keptCount, eps);
+        writeTask(plan, task, Apply::kWideScale, input, w, {nullptr, sums, nullptr}, stream);
+      }
+    });
+    return;
+  }
+
+  NestSums sums(plan, Term::kSquare);
+  Scratch<float> s(plan.kept());
+  std::atomic<bool> wide{false};
+  pool.parallelFor(plan.tasks(), [&](int64_t index, int) { sums.sum(plan.task(index), input); });
+  parallelRanges(pool, plan.kept(), kKeptGrain, [&](int64_t begin, int64_t end) {
+    sums.combine(begin, end);
+    if (!scales(sums.first() + begin, g, begin, end - begin, eps, s.at(begin))) wide = true;
+  });
+  if (wide) wideScales(sums.first(), op.g, 0, plan.kept(), eps);
+  pool.parallelFor(plan.tasks(), [&](int64_t index, int) {
+    const NestPlan::Task task = plan.task(index);
+    if (wide) {
+      writeTask(plan, task, Apply::kWideScale, input, w, {nullptr, sums.first() + task.keptBegin, nullptr}, stream);
+    } else {
+      writeTask(plan, task, Apply::kScale, input, w, {s.at(task.keptBegin), nullptr, nullptr}, stream);
+    }
+  });
+}
+
+}  // namespace weightnorm::cpu

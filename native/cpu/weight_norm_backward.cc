@@ -1,0 +1,48 @@
+#include "cpu/weight_norm_backward.h"
+
+#include "cpu/cpu_device.h"
+#include "cpu/nest_tasks.h"
+#include "cpu/norm_scale.h"
+
+namespace weightnorm::cpu {
+
+void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
+  const NestPlan plan(op.v.shape, op.reduce);
+  const NestInput input{dataOf<void>(op.v), dataOf<void>(op.gradW), op.v.dtype};
+  void* const gradV = dataOf<void>(op.gradV);
+  const bool stream = streams(op.gradV.bytes());
+  // Turns sums of squares and products into the coefficients of Apply::kGradient, in place.
+  const auto finish = [&, kernel = get_normKernels().gradients[static_cast<size_t>(op.g.dtype)], g = dataOf<void>(op.g),
+                       gradG = dataOf<void>(op.gradG), eps = epsOf(op.eps)](double* squares, double* products,
+                                                                            int64_t begin, int64_t count) {
+    kernel(squares, products, g, gradG, begin, count, eps, squares, products);
+  };
+
+  if (plan.reducedBlocks() == 1) {
+    const int64_t size = plan.keptPerTask() + Scratch<double>::kPadding;
+    Scratch<double> first(size * pool.threads()), second(size * pool.threads());
+    pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
+      const NestPlan::Task task = plan.task(index);
+      double* const a = first.at(size * worker);
+      double* const b = second.at(size * worker);
+      sumTask(plan, task, Term::kSquareAndProduct, input, a, b);
+      finish(a, b, task.keptBegin, task.keptCount);
+      writeTask(plan, task, Apply::kGradient, input, gradV, {nullptr, a, b}, stream);
+    });
+    return;
+  }
+
+  NestSums sums(plan, Term::kSquareAndProduct);
+  pool.parallelFor(plan.tasks(), [&](int64_t index, int) { sums.sum(plan.task(index), input); });
+  parallelRanges(pool, plan.kept(), kKeptGrain, [&](int64_t begin, int64_t end) {
+    sums.combine(begin, end);
+    finish(sums.first() + begin, sums.second() + begin, begin, end - begin);
+  });
+  pool.parallelFor(plan.tasks(), [&](int64_t index, int) {
+    const NestPlan::Task task = plan.task(index);
+    const Coefficients by{nullptr, sums.first() + task.keptBegin, sums.second() + task.keptBegin};
+    writeTask(plan, task, Apply::kGradient, input, gradV, by, stream);
+  });
+}
+
+}  // namespace weightnorm::cpu

@@ -1,0 +1,82 @@
+#include <atomic>
+#include <thread>
+
+#include "check.h"
+
+// The pool: every index once, several callers, nested loops, exceptions.
+namespace testing {
+
+namespace {
+
+void everyIndexOnce(cpu::Pool& pool) {
+  for (const int64_t count : {0, 1, 2, 3, 100, 5000}) {
+    std::vector<std::atomic<int>> seen(static_cast<size_t>(count));
+    std::vector<std::atomic<int>> busy(static_cast<size_t>(pool.threads()));
+    std::atomic<bool> shared{false};
+    pool.parallelFor(count, [&](int64_t index, int worker) {
+      if (busy[static_cast<size_t>(worker)].fetch_add(1) != 0) shared = true;
+      ++seen[static_cast<size_t>(index)];
+      --busy[static_cast<size_t>(worker)];
+    });
+    bool once = true;
+    for (const auto& times : seen) once = once && times == 1;
+    check(once, "every index of " + std::to_string(count) + " runs once");
+    check(!shared, "a worker number belongs to one thread at a time");
+  }
+}
+
+void severalCallers(cpu::Pool& pool) {
+  std::atomic<int64_t> total{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        pool.parallelFor(20, [&](int64_t index, int) { total += index; });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  check(total == 4 * 200 * 190, "four callers at once");
+}
+
+void nested(cpu::Pool& pool) {
+  std::atomic<int> count{0};
+  pool.parallelFor(8, [&](int64_t, int) { pool.parallelFor(8, [&](int64_t, int) { ++count; }); });
+  check(count == 64, "loops inside loops");
+}
+
+void exceptions(cpu::Pool& pool) {
+  for (int round = 0; round < 50; ++round) {
+    std::string caught;
+    try {
+      pool.parallelFor(64, [](int64_t index, int) {
+        if (index % 16 == 7) throw core::Error(core::Code::kExecution, "index");
+      });
+    } catch (const core::Error& error) {
+      caught = error.what();
+    }
+    check(caught == "index", "an exception reaches the caller");
+  }
+  std::atomic<int> after{0};
+  pool.parallelFor(64, [&](int64_t, int) { ++after; });
+  check(after == 64, "the pool works after an exception");
+}
+
+}  // namespace
+
+void testPool() {
+  for (cpu::Pool* pool : pools()) {
+    everyIndexOnce(*pool);
+    severalCallers(*pool);
+    nested(*pool);
+    exceptions(*pool);
+  }
+  for (int round = 0; round < 20; ++round) {
+    cpu::Pool brief(3);
+    std::atomic<int> count{0};
+    brief.parallelFor(10, [&](int64_t, int) { ++count; });
+    check(count == 10, "a pool can end right after its first loop");
+  }
+}
+
+}  // namespace testing

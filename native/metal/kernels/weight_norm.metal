@@ -11,7 +11,8 @@
 #include "norm.h"
 
 struct RowsParams {  // RowsParams in norm_plan.h
-  uint rows, columns, lanes, unused;
+  ulong rows;
+  uint columns, lanes;
   NormRule rule;
 };
 

@@ -4,7 +4,8 @@
 #include "norm_backward.h"
 
 struct RowsParams {  // RowsParams in norm_plan.h
-  uint rows, columns, lanes, unused;
+  ulong rows;
+  uint columns, lanes;
   NormRule rule;
 };
 

@@ -1,5 +1,5 @@
 import { describe, fail } from './errors.js';
-import { type ConvGeometry, addon, type NativeActivation, type NativeTensor } from './native.js';
+import { addon, type ConvGeometry, type NativeActivation, type NativeTensor } from './native.js';
 import { nativeOf, type Tensor, wrap } from './tensor.js';
 
 /** Which axes a norm runs over: `dim` names the axis that is kept (torch; null: none), `axes` the axes that are normalised (MLX). Give one. */
@@ -83,7 +83,8 @@ function finite(value: unknown, argument: string): number {
 
 /** An integer argument of at least `least`. */
 export function integer(value: unknown, argument: string, least: number): number {
-  if (!Number.isSafeInteger(value) || (value as number) < least) fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be an integer of at least ${least}`);
+  if (!Number.isSafeInteger(value) || (value as number) < least)
+    fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be an integer of at least ${least}`);
   return value as number;
 }
 
@@ -141,7 +142,13 @@ export function weightNorm(v: Tensor, g: Tensor, options: WeightNormOptions = {}
 /** Gradients of {@link weightNorm}: with S = Σ(gradW·v), gradG = S/n and gradV = (g/n)(gradW − (v/n)(S/n)). */
 export function weightNormBackward(gradW: Tensor, v: Tensor, g: Tensor, options: WeightNormOptions = {}): { gradV: Tensor; gradG: Tensor } {
   const handle = nativeOf(v, 'v');
-  const [gradV, gradG] = addon.weightNormBackward(nativeOf(gradW, 'gradW'), handle, nativeOf(g, 'g'), reduceMask(v.shape.length, options), checkEps(options.eps));
+  const [gradV, gradG] = addon.weightNormBackward(
+    nativeOf(gradW, 'gradW'),
+    handle,
+    nativeOf(g, 'g'),
+    reduceMask(v.shape.length, options),
+    checkEps(options.eps),
+  );
   return { gradV: wrap(gradV, v.device), gradG: wrap(gradG, v.device) };
 }
 
@@ -179,7 +186,12 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
 }
 
 /** @internal linear with the norm scale and activation of a layer. */
-export function linearFused(x: Tensor, weight: Tensor, bias: Tensor | null | undefined, fusion: { scale?: Tensor | undefined; post?: ActivationSpec | undefined }): Tensor {
+export function linearFused(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null | undefined,
+  fusion: { scale?: Tensor | undefined; post?: ActivationSpec | undefined },
+): Tensor {
   return wrap(
     addon.linear(nativeOf(x, 'x'), nativeOf(weight, 'weight'), maybe(bias, 'bias'), maybe(fusion.scale, 'scale'), nativeActivation(fusion.post)),
     x.device,
@@ -198,7 +210,8 @@ function paddingMode(mode: unknown): number {
 export function extents(value: unknown, axes: number, argument: string, least: number, fallback: number): number[] {
   const list = value === undefined ? fallback : value;
   if (Array.isArray(list)) {
-    if (list.length !== axes) fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be a number or ${axes === 1 ? 'one number' : `${axes} numbers, one an axis`}`);
+    if (list.length !== axes)
+      fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be a number or ${axes === 1 ? 'one number' : `${axes} numbers, one an axis`}`);
     return list.map((item) => integer(item, argument, least));
   }
   return new Array<number>(axes).fill(integer(list, argument, least));
@@ -228,7 +241,8 @@ export function paddings(padding: Padding | undefined, kernel: readonly number[]
 }
 
 const directFlag = (algorithm: unknown): number => {
-  if (algorithm !== undefined && algorithm !== 'auto' && algorithm !== 'direct') fail('ERR_ARGUMENT', `algorithm is ${describe(algorithm)}; it must be 'auto' or 'direct'`);
+  if (algorithm !== undefined && algorithm !== 'auto' && algorithm !== 'direct')
+    fail('ERR_ARGUMENT', `algorithm is ${describe(algorithm)}; it must be 'auto' or 'direct'`);
   return algorithm === 'direct' ? 4 : 0;
 };
 
@@ -280,10 +294,21 @@ export function convFused(x: Tensor, weight: Tensor, bias: Tensor | null | undef
   );
 }
 
-function convolve(name: string, axes: number, transposed: boolean, x: Tensor, weight: Tensor, bias: Tensor | null | undefined, options: AnyConvOptions): Tensor {
+function convolve(
+  name: string,
+  axes: number,
+  transposed: boolean,
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null | undefined,
+  options: AnyConvOptions,
+): Tensor {
   nativeOf(x, 'x');
   nativeOf(weight, 'weight');
-  for (const [argument, tensor] of [['x', x], ['weight', weight]] as const) {
+  for (const [argument, tensor] of [
+    ['x', x],
+    ['weight', weight],
+  ] as const) {
     if (tensor.shape.length !== axes + 2) fail('ERR_SHAPE', `${name}: ${argument} has shape [${tensor.shape.join(', ')}]; it must have rank ${axes + 2}`);
   }
   return convFused(x, weight, bias, convGeometry(weight.shape.slice(2), options, transposed), {});

@@ -10,7 +10,10 @@ export function buildTypeScript() {
   rmSync(dist, { recursive: true, force: true });
   run(process.execPath, [tool('typescript/bin/tsc'), '-p', 'tsconfig.json']);
   const names = exportedNames(path.join(dist, 'index.js'));
-  writeFileSync(path.join(dist, 'index.mjs'), `import weightnorm from './index.js';\n\nexport const { ${names.join(', ')} } = weightnorm;\nexport default weightnorm;\n`);
+  writeFileSync(
+    path.join(dist, 'index.mjs'),
+    `import weightnorm from './index.js';\n\nexport const { ${names.join(', ')} } = weightnorm;\nexport default weightnorm;\n`,
+  );
   writeFileSync(path.join(dist, 'index.d.mts'), `import weightnorm = require('./index.js');\n\nexport * from './index.js';\nexport default weightnorm;\n`);
   chmodSync(path.join(dist, 'cli', 'main.js'), 0o755);
 }
@@ -21,8 +24,10 @@ function exportedNames(file) {
   const source = ts.createSourceFile(file, ts.sys.readFile(file), ts.ScriptTarget.ES2022);
   const names = new Set();
   const visit = (node) => {
-    if (ts.isCallExpression(node) && node.expression.getText(source) === 'Object.defineProperty' && node.arguments[0].getText(source) === 'exports') names.add(node.arguments[1].text);
-    if (ts.isBinaryExpression(node) && ts.isPropertyAccessExpression(node.left) && node.left.expression.getText(source) === 'exports') names.add(node.left.name.text);
+    if (ts.isCallExpression(node) && node.expression.getText(source) === 'Object.defineProperty' && node.arguments[0].getText(source) === 'exports')
+      names.add(node.arguments[1].text);
+    if (ts.isBinaryExpression(node) && ts.isPropertyAccessExpression(node.left) && node.left.expression.getText(source) === 'exports')
+      names.add(node.left.name.text);
     ts.forEachChild(node, visit);
   };
   visit(source);

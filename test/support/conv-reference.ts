@@ -1,0 +1,102 @@
+/** Convolutions in float64, element by element, in torch's layout; 1-D is 2-D of height 1. */
+
+export interface ConvProblem {
+  x: ArrayLike<number>;
+  /** [N, C, H, W] */
+  xShape: [number, number, number, number];
+  weight: ArrayLike<number>;
+  /** [O, C/groups, KH, KW], or transposed [C, O/groups, KH, KW] */
+  wShape: [number, number, number, number];
+  bias?: ArrayLike<number> | undefined;
+  stride: [number, number];
+  dilation: [number, number];
+  padBegin: [number, number];
+  padEnd: [number, number];
+  outputPadding?: [number, number];
+  groups: number;
+  mode?: 'zeros' | 'reflect' | 'replicate' | 'circular';
+}
+
+/** Source index of a padded position, or -1 for a zero. */
+export function sourceIndex(position: number, length: number, mode: string): number {
+  if (position >= 0 && position < length) return position;
+  if (mode === 'zeros') return -1;
+  if (mode === 'replicate') return position < 0 ? 0 : length - 1;
+  if (mode === 'circular') return ((position % length) + length) % length;
+  return position < 0 ? -position : 2 * (length - 1) - position;
+}
+
+export function convReference(p: ConvProblem): { data: Float64Array; shape: [number, number, number, number] } {
+  const [n, c, h, w] = p.xShape;
+  const [o, perGroup, kh, kw] = p.wShape;
+  const extent = (d: 0 | 1, size: number, k: number): number =>
+    Math.floor((size + p.padBegin[d] + p.padEnd[d] - p.dilation[d] * (k - 1) - 1) / p.stride[d]) + 1;
+  const [oh, ow] = [extent(0, h, kh), extent(1, w, kw)];
+  const y = new Float64Array(n * o * oh * ow);
+  const perOut = o / p.groups;
+  for (let b = 0; b < n; b++)
+    for (let oc = 0; oc < o; oc++)
+      for (let i = 0; i < oh; i++)
+        for (let j = 0; j < ow; j++) {
+          let sum = p.bias ? (p.bias[oc] as number) : 0;
+          const first = Math.floor(oc / perOut) * perGroup;
+          for (let ic = 0; ic < perGroup; ic++)
+            for (let a = 0; a < kh; a++) {
+              const row = sourceIndex(i * p.stride[0] + a * p.dilation[0] - p.padBegin[0], h, p.mode ?? 'zeros');
+              if (row < 0) continue;
+              for (let e = 0; e < kw; e++) {
+                const column = sourceIndex(j * p.stride[1] + e * p.dilation[1] - p.padBegin[1], w, p.mode ?? 'zeros');
+                if (column < 0) continue;
+                sum += (p.x[((b * c + first + ic) * h + row) * w + column] as number) * (p.weight[((oc * perGroup + ic) * kh + a) * kw + e] as number);
+              }
+            }
+          y[((b * o + oc) * oh + i) * ow + j] = sum;
+        }
+  return { data: y, shape: [n, o, oh, ow] };
+}
+
+export function convTransposeReference(p: ConvProblem): { data: Float64Array; shape: [number, number, number, number] } {
+  const [n, c, h, w] = p.xShape;
+  const [, perGroup, kh, kw] = p.wShape;
+  const o = perGroup * p.groups;
+  const extra = p.outputPadding ?? [0, 0];
+  const extent = (d: 0 | 1, size: number, k: number): number => (size - 1) * p.stride[d] - p.padBegin[d] - p.padEnd[d] + p.dilation[d] * (k - 1) + 1 + extra[d];
+  const [oh, ow] = [extent(0, h, kh), extent(1, w, kw)];
+  const y = new Float64Array(n * o * oh * ow);
+  const perIn = c / p.groups;
+  for (let b = 0; b < n; b++)
+    for (let ic = 0; ic < c; ic++)
+      for (let q = 0; q < perGroup; q++) {
+        const oc = Math.floor(ic / perIn) * perGroup + q;
+        for (let i = 0; i < h; i++)
+          for (let a = 0; a < kh; a++) {
+            const row = i * p.stride[0] + a * p.dilation[0] - p.padBegin[0];
+            if (row < 0 || row >= oh) continue;
+            for (let j = 0; j < w; j++)
+              for (let e = 0; e < kw; e++) {
+                const column = j * p.stride[1] + e * p.dilation[1] - p.padBegin[1];
+                if (column < 0 || column >= ow) continue;
+                const at = ((b * o + oc) * oh + row) * ow + column;
+                y[at] = (y[at] as number) + (p.x[((b * c + ic) * h + i) * w + j] as number) * (p.weight[((ic * perGroup + q) * kh + a) * kw + e] as number);
+              }
+          }
+      }
+  if (p.bias) for (let i = 0; i < y.length; i++) y[i] = (y[i] as number) + (p.bias[Math.floor(i / (oh * ow)) % o] as number);
+  return { data: y, shape: [n, o, oh, ow] };
+}
+
+/** ‖actual − expected‖ / ‖expected‖. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    difference += ((actual[i] as number) - (expected[i] as number)) ** 2;
+    size += (expected[i] as number) ** 2;
+  }
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
+  return size === 0 ? Math.sqrt(difference) : Math.sqrt(difference / size);
+}
+
+/** The layer tolerance: 3e-6·max(1, √(K/4096)), and one ulp of the dtype more for half types. */
+export function layerTolerance(terms: number, dtype: string): number {
+  return 3e-6 * Math.max(1, Math.sqrt(terms / 4096)) + (dtype === 'float16' ? 2 ** -10 : dtype === 'bfloat16' ? 2 ** -7 : 0);
+}

@@ -26,7 +26,7 @@ __attribute__((noinline)) void tile(const float* x, const int32_t* offsets, int6
     for (int n = 0; n < Vectors; ++n) v[n] = load(p + n * kLanes);
 #pragma GCC unroll 8
     for (int m = 0; m < Rows; ++m) {
-      const Vec w = set(weights[m]);
+      const Vec w = broadcast(weights + m);
 #pragma GCC unroll 8
       for (int n = 0; n < Vectors; ++n) accumulate(c[m][n], w, v[n]);
     }

@@ -11,6 +11,7 @@
 // load / store are unaligned; loadN / storeN touch the first n lanes only (0 ≤ n ≤ kLanes; the rest read as 0).
 // fma(a, b, c) = a·b + c, rounded once where the hardware has it. accumulate(c, a, b): c = fma(a, b, c), for inner
 // loops: GCC would turn a load shared by several fma into a memory operand of each, which halves the speed.
+// broadcast(p) sets every lane to *p; accumulate and broadcast keep the order they are written in where that matters.
 // min(a, b) = a < b ? a : b and max(a, b) = b < a ? a : b, so b is the result where either is NaN.
 // loadHalf … storeBFloat: kLanes elements of 16 bits; the bits of core/dtype.h, NaNs made quiet.
 // interleave2 stores two vectors with their lanes alternating.

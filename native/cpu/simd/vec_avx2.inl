@@ -40,11 +40,15 @@ WN_INLINE Mask less(Vec a, Vec b) { return {_mm256_cmp_ps(a.r, b.r, _CMP_LT_OQ)}
 WN_INLINE Vec select(Mask m, Vec yes, Vec no) { return {_mm256_blendv_ps(no.r, yes.r, m.r)}; }
 WN_INLINE bool any(Mask m) { return _mm256_movemask_ps(m.r) != 0; }
 
-#if defined(__clang__)
-WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { c.r = _mm256_fmadd_ps(a.r, b.r, c.r); }
-#else
-WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { asm("vfmadd231ps %1,%2,%0" : "+x"(c.r) : "x"(a.r), "x"(b.r)); }
-#endif
+// Written out and in this order: with sixteen registers a broadcast moved up by the compiler spills an accumulator.
+WN_INLINE void accumulate(Vec& c, Vec a, Vec b) {
+  asm volatile("vfmadd231ps %1,%2,%0" : "+x"(c.r) : "x"(a.r), "x"(b.r));
+}
+WN_INLINE Vec broadcast(const float* p) {
+  Vec v;
+  asm volatile("vbroadcastss %1,%0" : "=x"(v.r) : "m"(*p));
+  return v;
+}
 
 // out = a[0] b[0] a[1] b[1] …
 WN_INLINE void interleave2(Vec a, Vec b, float* out) {

@@ -23,6 +23,7 @@ WN_INLINE void store(float* p, Vec v) { _mm512_storeu_ps(p, v.r); }
 
 WN_INLINE __mmask16 firstLanes(int n) { return static_cast<__mmask16>((1u << n) - 1); }
 WN_INLINE Vec loadN(const float* p, int n) { return {_mm512_maskz_loadu_ps(firstLanes(n), p)}; }
+WN_INLINE Vec broadcast(const float* p) { return set(*p); }
 WN_INLINE void storeN(float* p, Vec v, int n) { _mm512_mask_storeu_ps(p, firstLanes(n), v.r); }
 
 WN_INLINE Vec add(Vec a, Vec b) { return {_mm512_add_ps(a.r, b.r)}; }

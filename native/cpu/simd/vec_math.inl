@@ -127,7 +127,8 @@ WN_INLINE Vec gelu(Vec x) { return join(geluD(low(x)), geluD(high(x))); }
 // The C library's pow for every base and exponent.
 WN_INLINE VecD powD(VecD x, double p, bool odd, bool integer) {
   const VecD magnitude = exp(log(absD(x)) * setD(p));
-  if (!integer) return select(less(x, zeroD()), log(x), magnitude);
+  // NaN for negative bases but -infinity, as the C library has it.
+  if (!integer) return select(less(x, zeroD()), select(less(x, setD(-0x1.fffffffffffffp1023)), magnitude, log(x)), magnitude);
   return odd ? bitOr(magnitude, bitAnd(x, setD(-0.0))) : magnitude;
 }
 WN_INLINE Vec pow(Vec x, float p) {

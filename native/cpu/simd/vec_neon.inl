@@ -26,6 +26,7 @@ WN_INLINE Vec loadN(const float* p, int n) {
   for (int i = 0; i < n; ++i) lanes[i] = p[i];
   return {vld1q_f32(lanes)};
 }
+WN_INLINE Vec broadcast(const float* p) { return {vld1q_dup_f32(p)}; }
 WN_INLINE void storeN(float* p, Vec v, int n) {
   float lanes[4];
   vst1q_f32(lanes, v.r);

@@ -27,6 +27,7 @@ WN_INLINE Vec loadN(const float* p, int n) {
   for (int i = 0; i < n; ++i) lanes[i] = p[i];
   return {_mm_loadu_ps(lanes)};
 }
+WN_INLINE Vec broadcast(const float* p) { return set(*p); }
 WN_INLINE void storeN(float* p, Vec v, int n) {
   float lanes[4];
   _mm_storeu_ps(lanes, v.r);

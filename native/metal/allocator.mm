@@ -55,10 +55,12 @@ Allocator::Allocator(id<MTLDevice> device, uint64_t limit) : device_(device), li
 
 Allocator::~Allocator() {
   if (@available(macOS 15.0, *)) {
-    id<MTLResidencySet> set = residency_;
-    [set endResidency];
-    [set removeAllAllocations];
-    [set commit];
+    @autoreleasepool {
+      id<MTLResidencySet> set = residency_;
+      [set endResidency];
+      [set removeAllAllocations];
+      [set commit];
+    }
   }
 }
 
@@ -123,9 +125,11 @@ id<MTLBuffer> Allocator::create(uint64_t bytes) {
   std::lock_guard lock(mutex_);
   allocated_ += handle.length;
   if (@available(macOS 15.0, *)) {
-    id<MTLResidencySet> set = residency_;
-    [set addAllocation:handle];
-    [set commit];
+    @autoreleasepool {
+      id<MTLResidencySet> set = residency_;
+      [set addAllocation:handle];
+      [set commit];
+    }
   }
   return handle;
 }
@@ -168,10 +172,13 @@ void Allocator::release(Dropped& dropped) {
   if (dropped.empty()) return;
   if (@available(macOS 15.0, *)) {
     if (residency_) {
-      std::lock_guard lock(mutex_);
-      id<MTLResidencySet> set = residency_;
-      for (id<MTLBuffer> handle : dropped) [set removeAllocation:handle];
-      [set commit];
+      // Buffers come back on threads that have no pool.
+      @autoreleasepool {
+        std::lock_guard lock(mutex_);
+        id<MTLResidencySet> set = residency_;
+        for (id<MTLBuffer> handle : dropped) [set removeAllocation:handle];
+        [set commit];
+      }
     }
   }
   dropped.clear();

@@ -11,11 +11,10 @@ template <typename From, typename To>
   for (ulong i = 4 * whole + at; i < count; i += grid) y[i] = narrow<To>(widen(x[i]));
 }
 
-#define INSTANTIATE_CAST(from, From, to, To) \
-  template [[host_name("cast_" from "_" to)]] [[kernel]] decltype(cast<From, To>) cast<From, To>;
-#define INSTANTIATE_CASTS(from, From)              \
-  INSTANTIATE_CAST(from, From, "float32", float)   \
-  INSTANTIATE_CAST(from, From, "float16", half)    \
+#define INSTANTIATE_CAST(from, From, to, To) template [[host_name("cast_" from "_" to)]] [[kernel]] decltype(cast<From, To>) cast<From, To>;
+#define INSTANTIATE_CASTS(from, From)            \
+  INSTANTIATE_CAST(from, From, "float32", float) \
+  INSTANTIATE_CAST(from, From, "float16", half)  \
   INSTANTIATE_CAST(from, From, "bfloat16", bf16)
 INSTANTIATE_CASTS("float32", float)
 INSTANTIATE_CASTS("float16", half)

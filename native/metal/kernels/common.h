@@ -6,12 +6,24 @@ using namespace metal;
 // bfloat16 is handled as its bits: MSL has a bfloat type only from macOS 14 on.
 typedef ushort bf16;
 
-inline float widen(float x) { return x; }
-inline float widen(half x) { return float(x); }
-inline float widen(bf16 x) { return as_type<float>(uint(x) << 16); }
-inline float4 widen(float4 x) { return x; }
-inline float4 widen(half4 x) { return float4(x); }
-inline float4 widen(ushort4 x) { return as_type<float4>(uint4(x) << 16); }
+inline float widen(float x) {
+  return x;
+}
+inline float widen(half x) {
+  return float(x);
+}
+inline float widen(bf16 x) {
+  return as_type<float>(uint(x) << 16);
+}
+inline float4 widen(float4 x) {
+  return x;
+}
+inline float4 widen(half4 x) {
+  return float4(x);
+}
+inline float4 widen(ushort4 x) {
+  return as_type<float4>(uint4(x) << 16);
+}
 
 // Round to nearest even in integers; NaN stays a quiet NaN.
 inline bf16 round_bf16(float x) {
@@ -20,17 +32,37 @@ inline bf16 round_bf16(float x) {
   return bf16((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-template <typename T> inline T narrow(float x);
-template <> inline float narrow<float>(float x) { return x; }
-template <> inline half narrow<half>(float x) { return half(x); }
-template <> inline bf16 narrow<bf16>(float x) { return round_bf16(x); }
+template <typename T>
+inline T narrow(float x);
+template <>
+inline float narrow<float>(float x) {
+  return x;
+}
+template <>
+inline half narrow<half>(float x) {
+  return half(x);
+}
+template <>
+inline bf16 narrow<bf16>(float x) {
+  return round_bf16(x);
+}
 
 // Four neighbours, 4-element aligned.
-inline float4 load4(device const float* p) { return *(device const float4*)p; }
-inline float4 load4(device const half* p) { return float4(*(device const half4*)p); }
-inline float4 load4(device const bf16* p) { return widen(*(device const ushort4*)p); }
-inline void store4(device float* p, float4 x) { *(device float4*)p = x; }
-inline void store4(device half* p, float4 x) { *(device half4*)p = half4(x); }
+inline float4 load4(device const float* p) {
+  return *(device const float4*)p;
+}
+inline float4 load4(device const half* p) {
+  return float4(*(device const half4*)p);
+}
+inline float4 load4(device const bf16* p) {
+  return widen(*(device const ushort4*)p);
+}
+inline void store4(device float* p, float4 x) {
+  *(device float4*)p = x;
+}
+inline void store4(device half* p, float4 x) {
+  *(device half4*)p = half4(x);
+}
 inline void store4(device bf16* p, float4 x) {
   *(device ushort4*)p = ushort4(round_bf16(x.x), round_bf16(x.y), round_bf16(x.z), round_bf16(x.w));
 }
@@ -44,8 +76,8 @@ inline float load_any(device const uchar* p, uint dtype, ulong i) {
 }
 
 // core::Act's numbering.
-constant uint kActNone = 0, kActLeakyRelu = 1, kActRelu = 2, kActElu = 3, kActGelu = 4, kActSilu = 5, kActSigmoid = 6,
-              kActTanh = 7, kActSnake = 8, kActExp = 9, kActSin = 10, kActPow = 11;
+constant uint kActNone = 0, kActLeakyRelu = 1, kActRelu = 2, kActElu = 3, kActGelu = 4, kActSilu = 5, kActSigmoid = 6, kActTanh = 7,
+              kActSnake = 8, kActExp = 9, kActSin = 10, kActPow = 11;
 
 // exp(x) - 1 without cancellation near 0; a degree 7 fit on [-0.5, 0.5].
 inline float exp_minus_one(float x) {
@@ -84,7 +116,7 @@ inline float gelu(float x) {
 // Never forms exp of a large positive number.
 inline float sigmoid(float x) {
   const float e = precise::exp(-fabs(x));
-  return (x < 0.0f ? e : 1.0f) / (1.0f + e) + 0.0f * x;  // the last term keeps NaN
+  return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
 // torch's pow: a negative base has a value where the exponent is whole.
@@ -99,7 +131,9 @@ inline float power(float x, float exponent) {
 }
 
 // The alpha of a snake channel as activate() wants it.
-inline float snake_alpha(float stored, bool log_scale) { return log_scale ? precise::exp(stored) : stored; }
+inline float snake_alpha(float stored, bool log_scale) {
+  return log_scale ? precise::exp(stored) : stored;
+}
 
 // `kind` is a function constant at every call site, so one branch remains. `param`: slope, alpha of ELU or exponent;
 // `alpha`: snake_alpha() of the channel.
@@ -127,7 +161,7 @@ inline float4 activate(uint kind, float4 x, float param, float alpha) {
 }
 
 // kernel<T> as name_float32, name_float16, name_bfloat16.
-#define INSTANTIATE(name)                                                                  \
-  template [[host_name(#name "_float32")]] [[kernel]] decltype(name<float>) name<float>;   \
-  template [[host_name(#name "_float16")]] [[kernel]] decltype(name<half>) name<half>;     \
+#define INSTANTIATE(name)                                                                \
+  template [[host_name(#name "_float32")]] [[kernel]] decltype(name<float>) name<float>; \
+  template [[host_name(#name "_float16")]] [[kernel]] decltype(name<half>) name<half>;   \
   template [[host_name(#name "_bfloat16")]] [[kernel]] decltype(name<bf16>) name<bf16>;

@@ -3,8 +3,8 @@
 #include "common.h"
 
 struct CopyRows {
-  ulong rows, columns;                 // units a row
-  ulong from_stride, from_start;       // units
+  ulong rows, columns;            // units a row
+  ulong from_stride, from_start;  // units
   ulong to_stride, to_start;
 };
 

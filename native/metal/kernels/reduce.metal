@@ -62,10 +62,9 @@ inline void write(float2 total, device T* y, device float2* partial, ulong resul
 }
 
 // Threadgroups are whole simdgroups.
-#define GROUP_POSITION                                                                                  \
-  uint3 group [[threadgroup_position_in_grid]], uint3 groups [[threadgroups_per_grid]],                 \
-      uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],            \
-      uint simds [[simdgroups_per_threadgroup]]
+#define GROUP_POSITION                                                                                                                \
+  uint3 group [[threadgroup_position_in_grid]], uint3 groups [[threadgroups_per_grid]], uint simd [[simdgroup_index_in_threadgroup]], \
+      uint lane [[thread_index_in_simdgroup]], uint simds [[simdgroups_per_threadgroup]]
 
 template <typename T>
 [[kernel]] void reduce_rows(device const T* x [[buffer(0)]], device T* y [[buffer(1)]], device float2* partial [[buffer(2)]],
@@ -134,8 +133,8 @@ template <typename T>
 INSTANTIATE(reduce_general)
 
 template <typename T>
-[[kernel]] void reduce_pairs(device const float2* partial [[buffer(0)]], device T* y [[buffer(1)]],
-                             constant ReduceParams& p [[buffer(2)]], GROUP_POSITION) {
+[[kernel]] void reduce_pairs(device const float2* partial [[buffer(0)]], device T* y [[buffer(1)]], constant ReduceParams& p [[buffer(2)]],
+                             GROUP_POSITION) {
   const ulong results = p.batch * p.kept;
   for (ulong result = ulong(group.x) * simds + simd; result < results; result += ulong(groups.x) * simds) {
     float2 total = float2(0.0f, 0.0f);

@@ -24,16 +24,17 @@ template <typename T>
 struct TransposeTiled {
   Axes axes;  // neither tile axis; strides in x and in y
   ulong batch;
-  ulong down, across;            // sizes: of the axis contiguous in x, of the one contiguous in y
-  ulong down_stride;             // of the first, in y
-  ulong across_stride;           // of the second, in x
+  ulong down, across;   // sizes: of the axis contiguous in x, of the one contiguous in y
+  ulong down_stride;    // of the first, in y
+  ulong across_stride;  // of the second, in x
 };
 
 template <typename T>
-[[kernel]] [[max_total_threads_per_threadgroup(256)]] void transpose_tiled(
-    device const T* x [[buffer(0)]], device T* y [[buffer(1)]], constant TransposeTiled& p [[buffer(2)]],
-    uint3 group [[threadgroup_position_in_grid]], uint3 groups [[threadgroups_per_grid]],
-    uint3 thread_at [[thread_position_in_threadgroup]]) {
+[[kernel]] [[max_total_threads_per_threadgroup(256)]] void transpose_tiled(device const T* x [[buffer(0)]], device T* y [[buffer(1)]],
+                                                                           constant TransposeTiled& p [[buffer(2)]],
+                                                                           uint3 group [[threadgroup_position_in_grid]],
+                                                                           uint3 groups [[threadgroups_per_grid]],
+                                                                           uint3 thread_at [[thread_position_in_threadgroup]]) {
   threadgroup T tile[32][33];
   const uint tx = thread_at.x;
   for (ulong batch = group.z; batch < p.batch; batch += groups.z) {

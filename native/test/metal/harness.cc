@@ -1,0 +1,163 @@
+#include "harness.h"
+
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <future>
+#include <random>
+
+#include "metal/metal.h"
+#include "metal/overrides.h"
+#include "softmetal/control.h"
+
+namespace metaltest {
+
+namespace {
+
+int passed = 0, failed = 0;
+
+double ulpOf(double value, DType dtype) {
+  const int digits = dtype == DType::kFloat32 ? 23 : dtype == DType::kFloat16 ? 10 : 7;
+  const int least = dtype == DType::kFloat16 ? -14 : -126;
+  if (value == 0 || !std::isfinite(value)) return std::ldexp(1.0, least - digits);
+  return std::ldexp(1.0, std::max(std::ilogb(value), least) - digits);
+}
+
+}  // namespace
+
+void check(bool ok, const std::string& what) {
+  ok ? ++passed : ++failed;
+  if (!ok && failed <= 40) std::printf("FAILED %s\n", what.c_str());
+}
+
+int report() {
+  std::printf("native-metal: %d passed, %d failed\n", passed, failed);
+  return failed == 0 ? 0 : 1;
+}
+
+Session::Session() {
+  std::string reason;
+  device_ = metal::metalDevice(&reason);
+  if (!device_) throw core::Error(core::Code::kDeviceUnavailable, reason);
+  queue_ = std::make_unique<core::Queue>(device_, uint64_t{1} << 30);
+}
+
+Tensor Session::empty(const Shape& shape, DType dtype) { return core::makeTensor(device_, shape, dtype); }
+
+Tensor Session::upload(const std::vector<float>& values, const Shape& shape, DType dtype) {
+  Tensor tensor = empty(shape, dtype);
+  auto bytes = std::make_shared<std::vector<std::byte>>(tensor.bytes());
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (dtype == DType::kFloat32) {
+      std::memcpy(bytes->data() + 4 * i, &values[i], 4);
+    } else {
+      const uint16_t bits = dtype == DType::kFloat16 ? core::floatToHalf(values[i]) : core::floatToBFloat(values[i]);
+      std::memcpy(bytes->data() + 2 * i, &bits, 2);
+    }
+  }
+  queue_->submit(core::UploadOp{tensor, bytes});
+  return tensor;
+}
+
+std::vector<float> Session::read(const Tensor& tensor) {
+  auto promise = std::make_shared<std::promise<std::vector<float>>>();
+  const auto size = static_cast<size_t>(tensor.size());
+  const DType dtype = tensor.dtype;
+  queue_->read(tensor, [promise, size, dtype](const void* data, core::FailurePtr failure) {
+    if (failure) return promise->set_exception(std::make_exception_ptr(failure->error));
+    std::vector<float> values(size);
+    for (size_t i = 0; i < size; ++i) {
+      if (dtype == DType::kFloat32) {
+        std::memcpy(&values[i], static_cast<const std::byte*>(data) + 4 * i, 4);
+      } else {
+        uint16_t bits;
+        std::memcpy(&bits, static_cast<const std::byte*>(data) + 2 * i, 2);
+        values[i] = dtype == DType::kFloat16 ? core::halfToFloat(bits) : core::bfloatToFloat(bits);
+      }
+    }
+    promise->set_value(std::move(values));
+  });
+  return promise->get_future().get();
+}
+
+core::FailurePtr Session::synchronize() {
+  std::promise<core::FailurePtr> promise;
+  queue_->synchronize([&](core::FailurePtr failure) { promise.set_value(std::move(failure)); });
+  return promise.get_future().get();
+}
+
+std::string Session::readCode(const Tensor& tensor, std::string* message) {
+  try {
+    read(tensor);
+    return "";
+  } catch (const core::Error& error) {
+    if (message) *message = error.what();
+    return core::name(error.code());
+  }
+}
+
+float rounded(float value, DType dtype) {
+  if (dtype == DType::kFloat32) return value;
+  return dtype == DType::kFloat16 ? core::halfToFloat(core::floatToHalf(value)) : core::bfloatToFloat(core::floatToBFloat(value));
+}
+
+std::vector<float> rounded(std::vector<float> values, DType dtype) {
+  for (float& value : values) value = rounded(value, dtype);
+  return values;
+}
+
+std::vector<float> noise(int64_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, 1.5f);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+void compare(const std::string& what, const std::vector<float>& got, const std::vector<double>& want, DType dtype, double ulps,
+             double floor) {
+  if (got.size() != want.size()) return check(false, what + ": size");
+  const double largest = dtype == DType::kFloat16 ? 65519.99 : 3.4028235677973366e38;
+  double worst = 0;
+  size_t at = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    double error;
+    if (std::isnan(want[i]) || std::isnan(got[i])) {
+      error = std::isnan(want[i]) && std::isnan(got[i]) ? 0 : INFINITY;
+    } else if (std::fabs(want[i]) > largest) {
+      error = std::isinf(got[i]) && std::signbit(got[i]) == std::signbit(want[i]) ? 0 : INFINITY;
+    } else {
+      error = std::max(0.0, std::fabs(got[i] - want[i]) - floor) / ulpOf(want[i], dtype);
+    }
+    if (error > worst) worst = error, at = i;
+  }
+  check(worst <= ulps, what + ": element " + std::to_string(at) + " is " + std::to_string(got[at]) + ", want " + std::to_string(want[at]) +
+                           ", " + std::to_string(worst) + " ulp");
+}
+
+void same(const std::string& what, const std::vector<float>& got, const std::vector<float>& want) {
+  size_t wrong = 0, first = 0;
+  for (size_t i = 0; i < want.size() && got.size() == want.size(); ++i) {
+    if (std::bit_cast<uint32_t>(got[i]) == std::bit_cast<uint32_t>(want[i])) continue;
+    if (!wrong++) first = i;
+  }
+  check(got.size() == want.size() && wrong == 0, what + ": " + std::to_string(wrong) + " wrong, the first at " + std::to_string(first));
+}
+
+void everyPath(const std::function<void(const std::string& path)>& body) {
+  const metal::Overrides before = metal::overrides();
+  body("");
+  metal::overrides().wideIndices = true;
+  body(" (64-bit)");
+  metal::overrides() = before;
+  metal::overrides().maxGridThreads = 40;
+  body(" (small grid)");
+  metal::overrides() = before;
+}
+
+Fault::Fault(const char* name, int64_t value) { check(softmetal_set(name, value) == 0, std::string("setting ") + name); }
+
+Fault::~Fault() { softmetal_reset(); }
+
+}  // namespace metaltest

@@ -1,0 +1,2 @@
+#include "harness.h"
+namespace metaltest { void lifetime() {} }

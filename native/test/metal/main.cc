@@ -1,0 +1,40 @@
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "harness.h"
+#include "softmetal/control.h"
+
+// native-metal [part…]: the Metal backend's own tests under the software Metal; all parts by default.
+int main(int argc, char** argv) {
+  const std::pair<const char*, void (*)()> parts[] = {{"elementwise", metaltest::elementwise},
+                                                      {"layout", metaltest::layout},
+                                                      {"reductions", metaltest::reductions},
+                                                      {"faults", metaltest::faults},
+                                                      {"lifetime", metaltest::lifetime}};
+  for (const auto& [name, run] : parts) {
+    bool wanted = argc == 1;
+    for (int i = 1; i < argc; ++i) wanted |= std::strcmp(argv[i], name) == 0;
+    if (!wanted) continue;
+    try {
+      run();
+    } catch (const std::exception& error) {
+      metaltest::check(false, std::string(name) + ": " + error.what());
+    }
+    softmetal_reset();
+    char messages[4096] = "";
+    softmetal_take_violations(messages, sizeof messages);
+    metaltest::check(messages[0] == '\0', std::string(name) + " broke a rule: " + messages);
+    // A completion handler's thread may still be letting go.
+    int64_t alive = softmetal_live_objects();
+    for (int i = 0; i < 200 && alive != 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      alive = softmetal_live_objects();
+    }
+    if (alive != 0) softmetal_live_objects_by_class(messages, sizeof messages);
+    metaltest::check(alive == 0, std::string(name) + " left objects alive: " + messages);
+  }
+  return metaltest::report();
+}

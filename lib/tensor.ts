@@ -9,6 +9,8 @@ export type TensorData = ArrayBufferView | ArrayBuffer | SharedArrayBuffer | num
 export type NestedArray = readonly (number | NestedArray)[];
 
 const internal = Symbol('weightnorm.internal');
+/** Symbols cannot be cloned, so posting a tensor to a worker is a DataCloneError that says this. */
+const home = Symbol('a Tensor belongs to the thread that made it: send the values of its read() instead');
 
 /**
  * A contiguous row-major array on a device. Operations return tensors at once and run in order behind them; `read()`
@@ -21,6 +23,8 @@ export class Tensor {
   readonly device: Device;
   /** Number of elements. */
   readonly size: number;
+  /** @internal */
+  readonly environment = home;
   #handle: NativeTensor | null;
   #version = 0;
 
@@ -140,6 +144,10 @@ export class Tensor {
   /** @internal Whether `value` is a Tensor of this copy of the library. */
   static is(value: unknown): value is Tensor {
     return typeof value === 'object' && value !== null && #handle in value;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
   }
 
   toString(): string {

@@ -13,6 +13,17 @@ struct Completions::Pending {
   size_t bytes = 0;
   core::FailurePtr failure;
   explicit Pending(Napi::Env env) : deferred(Napi::Promise::Deferred::New(env)) {}
+
+  void conclude(Napi::Env env) {
+    if (failure) {
+      deferred.Reject(Environment::of(env).makeError(env, failure->error));
+    } else if (destination) {
+      deferred.Resolve(buffer.Value());
+    } else {
+      deferred.Resolve(env.Undefined());
+    }
+    buffer.Reset();
+  }
 };
 
 std::shared_ptr<Completions> Completions::create(Napi::Env env) {
@@ -78,14 +89,11 @@ void Completions::drain(napi_env rawEnv, napi_value, void* context, void*) {
   const Napi::Env env(rawEnv);
   const Napi::HandleScope scope(env);
   for (const auto& pending : settled) {
-    if (pending->failure) {
-      pending->deferred.Reject(Environment::of(env).makeError(env, pending->failure->error));
-    } else if (pending->destination) {
-      pending->deferred.Resolve(pending->buffer.Value());
-    } else {
-      pending->deferred.Resolve(env.Undefined());
+    try {
+      pending->conclude(env);
+    } catch (const Napi::Error&) {
+      // The environment is being terminated and runs no more JavaScript: nobody waits for this promise.
     }
-    pending->buffer.Reset();
     self->retire(env);
   }
 }

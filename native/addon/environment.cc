@@ -40,15 +40,14 @@ void Environment::shutDown() {
 }
 
 std::shared_ptr<EnvQueue> Environment::queue(const std::string& type) {
-  std::shared_ptr<EnvQueue>& entry = queues_[type];
-  if (!entry) {
-    std::shared_ptr<core::Device> device = openDevice(type);
-    auto opened = std::make_shared<EnvQueue>();
-    opened->type = type;
-    opened->queue = std::make_unique<core::Queue>(device, queueLimitFor(*device));
-    entry = std::move(opened);
-  }
-  return entry;
+  const auto found = queues_.find(type);
+  if (found != queues_.end()) return found->second;
+  std::shared_ptr<core::Device> device = openDevice(type);
+  auto opened = std::make_shared<EnvQueue>();
+  opened->type = type;
+  opened->queue = std::make_unique<core::Queue>(device, queueLimitFor(*device));
+  queues_[type] = opened;
+  return opened;
 }
 
 void Environment::setErrorClass(Napi::Function constructor) { errorClass_ = Napi::Persistent(constructor); }

@@ -145,7 +145,9 @@ describe.each(devices)('tensors on %s', (_, device) => {
     await x.read();
     x.dispose();
     await device.synchronize();
-    expect(device.memory()).toMatchObject({ liveBytes: before.liveBytes, tensors: before.tensors });
+    // Less where the collector has meanwhile found other tensors.
+    expect(device.memory().liveBytes).toBeLessThanOrEqual(before.liveBytes);
+    expect(device.memory().tensors).toBeLessThanOrEqual(before.tensors);
     expect(device.memory().peakBytes).toBeGreaterThanOrEqual(before.liveBytes + 2 ** 20);
     device.trim();
     expect(device.memory().cachedBytes).toBe(0);
@@ -175,7 +177,7 @@ describe.each(devices)('tensors on %s', (_, device) => {
   });
 
   test('a tensor cannot be cloned to another environment', () => {
-    expect(() => structuredClone(device.ones([1]))).toThrow(expect.objectContaining({ name: 'DataCloneError' }));
+    expect(() => structuredClone(device.ones([1]))).toThrow(/a Tensor belongs to the thread that made it/);
   });
 });
 

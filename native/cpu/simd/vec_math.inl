@@ -34,7 +34,8 @@ WN_INLINE VecD exp(VecD x) {
 // Accurate near 0 too.
 WN_INLINE VecD expm1(VecD x) {
   const Exponential e = exponential(x);
-  return fma(e.power, e.tail, e.power - setD(1));
+  // The sign of x is the result's, also for -0.
+  return bitOr(fma(e.power, e.tail, e.power - setD(1)), bitAnd(x, setD(-0.0)));
 }
 
 WN_INLINE VecD log(VecD x) {

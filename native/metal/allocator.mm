@@ -105,6 +105,7 @@ id<MTLBuffer> Allocator::takeCached(uint64_t bytes, const Timeline* mine) {
     if (!(mine && entry->timeline.get() == mine) && !entry->idle()) continue;
     if (entry->discard) --discarded_;
     id<MTLBuffer> handle = entry->handle;
+    if (overrides().recycled && entry->idle()) overrides().recycled(handle.contents, entry->bytes);
     cached_ -= entry->bytes;
     bySize_.erase(it);
     cache_.erase(entry);

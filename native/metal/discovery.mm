@@ -34,7 +34,7 @@ std::string refusal(id<MTLDevice> device) {
            "in a virtual machine";
   }
   const std::string name = nameOf(device);
-  if (name.find("Paravirtual") != std::string::npos) {
+  if (name.find("aravirtual") != std::string::npos) {
     return "'" + name + "' is a virtual machine's GPU, which lacks what the kernels need: run on the Mac itself";
   }
   if (![device supportsFamily:MTLGPUFamilyApple7]) {
@@ -92,13 +92,15 @@ std::shared_ptr<core::Device> metalDevice(std::string* reason) {
   static std::weak_ptr<MetalDevice>& known = *new std::weak_ptr<MetalDevice>;
   std::lock_guard lock(mutex);
   if (std::shared_ptr<MetalDevice> device = known.lock()) return device;
+  // Before the pool, which unwinding would leave unpopped.
+  const std::optional<uint64_t> limit = memoryLimit();
   @autoreleasepool {
     id<MTLDevice> handle = findDevice();
     const std::string why = refusal(handle);
     if (reason) *reason = why;
     if (!why.empty()) return nullptr;
     const auto share = static_cast<uint64_t>(kWorkingSetShare * static_cast<double>(handle.recommendedMaxWorkingSetSize));
-    auto device = std::make_shared<MetalDevice>(handle, infoOf(handle), memoryLimit().value_or(share));
+    auto device = std::make_shared<MetalDevice>(handle, infoOf(handle), limit.value_or(share));
     known = device;
     return device;
   }

@@ -11,7 +11,9 @@ struct Overrides {
   uint64_t maxGridThreads = uint64_t{1} << 30;  // kernels loop over what is beyond
   int maxOps = 48;                              // operations a command buffer
   uint64_t maxBytes = uint64_t{48} << 20;       // bytes bound a command buffer
-  int maxInFlight = 16;                         // uncompleted command buffers a queue; Metal blocks at 64
+  // Told of idle memory that is handed out again, whose old content nobody may read.
+  void (*recycled)(void* contents, uint64_t bytes) = nullptr;
+  int maxInFlight = 16;  // uncompleted command buffers a queue; Metal blocks at 64
 };
 
 // Read by every thread; a test changes it only while no queue runs.

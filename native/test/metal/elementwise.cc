@@ -42,11 +42,14 @@ struct Function {
   float param;
   const char* name;
 };
-constexpr Function kFunctions[] = {{Act::kNone, 0, "identity"},     {Act::kLeakyRelu, 0.1f, "leakyRelu"}, {Act::kRelu, 0, "relu"},
-                                   {Act::kElu, 1.25f, "elu"},       {Act::kGelu, 0, "gelu"},              {Act::kSilu, 0, "silu"},
-                                   {Act::kSigmoid, 0, "sigmoid"},   {Act::kTanh, 0, "tanh"},              {Act::kExp, 0, "exp"},
-                                   {Act::kSin, 0, "sin"},           {Act::kPow, 2, "pow 2"},              {Act::kPow, 3, "pow 3"},
-                                   {Act::kPow, -1, "pow -1"},       {Act::kPow, 0.5f, "pow 0.5"},         {Act::kPow, 0, "pow 0"}};
+constexpr Function kFunctions[] = {{Act::kNone, 0, "identity"},   {Act::kLeakyRelu, 0.1f, "leakyRelu"},
+                                   {Act::kRelu, 0, "relu"},       {Act::kElu, 1.25f, "elu"},
+                                   {Act::kGelu, 0, "gelu"},       {Act::kSilu, 0, "silu"},
+                                   {Act::kSigmoid, 0, "sigmoid"}, {Act::kTanh, 0, "tanh"},
+                                   {Act::kExp, 0, "exp"},         {Act::kSin, 0, "sin"},
+                                   {Act::kPow, 2, "pow 2"},       {Act::kPow, 3, "pow 3"},
+                                   {Act::kPow, -1, "pow -1"},     {Act::kPow, 0.5f, "pow 0.5"},
+                                   {Act::kPow, 0, "pow 0"}};
 
 void activations(Session& session) {
   std::vector<float> x = noise(1000, 1);
@@ -62,7 +65,8 @@ void activations(Session& session) {
       op.activation = {f.kind, f.param, false, {}};
       std::vector<double> want(values.size());
       for (size_t i = 0; i < want.size(); ++i) want[i] = activation(f.kind, values[i], f.param, 0);
-      compare(std::string(f.name) + " " + core::name(dtype), session.read(session.run(op)), want, dtype, dtype == DType::kFloat32 ? 4 : 0.51);
+      compare(std::string(f.name) + " " + core::name(dtype), session.read(session.run(op)), want, dtype,
+              dtype == DType::kFloat32 ? 4 : 0.51);
     }
   }
   for (const int64_t count : {1, 2, 3, 4, 5, 7, 8, 255, 1025}) {
@@ -72,7 +76,9 @@ void activations(Session& session) {
     op.activation = {Act::kRelu, 0, false, {}};
     std::vector<double> want;
     for (const float v : values) want.push_back(v < 0 ? 0 : v);
-    everyPath([&](const std::string& path) { compare("relu of " + std::to_string(count) + path, session.read(session.run(op)), want, DType::kFloat32, 0); });
+    everyPath([&](const std::string& path) {
+      compare("relu of " + std::to_string(count) + path, session.read(session.run(op)), want, DType::kFloat32, 0);
+    });
   }
 }
 
@@ -155,8 +161,8 @@ void arithmetics(Session& session) {
           for (int64_t i = 0; i < y.size(); ++i) {
             want.push_back(arithmetic(kind, a[broadcastIndex(aShape, y.shape, i)], b[broadcastIndex(bShape, y.shape, i)]));
           }
-          compare("arithmetic " + std::to_string(static_cast<int>(kind)) + " " + aShape.str() + " " + bShape.str() + path, session.read(y), want,
-                  dtype, 0.501);
+          compare("arithmetic " + std::to_string(static_cast<int>(kind)) + " " + aShape.str() + " " + bShape.str() + path, session.read(y),
+                  want, dtype, 0.501);
         };
         if (kind == core::Arithmetic::kSub) {
           everyPath(once);
@@ -181,8 +187,25 @@ void arithmetics(Session& session) {
 
 void casts(Session& session) {
   std::vector<float> x = noise(501, 8);
-  const float special[] = {0.0f,   -0.0f,  65504,   65519.9f, 65520,     1e30f,     3.4e38f, -3.4e38f, INFINITY, -INFINITY,
-                           6.1e-5f, 1e-7f, 2.9e-8f, 1e-38f,   1.00390625f, 1.01171875f, 1.0009765625f + 0.00048828125f, 2049, 2051};
+  const float special[] = {0.0f,
+                           -0.0f,
+                           65504,
+                           65519.9f,
+                           65520,
+                           1e30f,
+                           3.4e38f,
+                           -3.4e38f,
+                           INFINITY,
+                           -INFINITY,
+                           6.1e-5f,
+                           1e-7f,
+                           2.9e-8f,
+                           1e-38f,
+                           1.00390625f,
+                           1.01171875f,
+                           1.0009765625f + 0.00048828125f,
+                           2049,
+                           2051};
   x.insert(x.end(), std::begin(special), std::end(special));
   for (const DType from : kDTypes) {
     const std::vector<float> values = rounded(x, from);

@@ -1,11 +1,14 @@
 #include "harness.h"
 
+#include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <future>
 #include <random>
+#include <thread>
 
 #include "metal/metal.h"
 #include "metal/overrides.h"
@@ -43,7 +46,9 @@ Session::Session() {
   queue_ = std::make_unique<core::Queue>(device_, uint64_t{1} << 30);
 }
 
-Tensor Session::empty(const Shape& shape, DType dtype) { return core::makeTensor(device_, shape, dtype); }
+Tensor Session::empty(const Shape& shape, DType dtype) {
+  return core::makeTensor(device_, shape, dtype);
+}
 
 Tensor Session::upload(const std::vector<float>& values, const Shape& shape, DType dtype) {
   Tensor tensor = empty(shape, dtype);
@@ -156,8 +161,28 @@ void everyPath(const std::function<void(const std::string& path)>& body) {
   metal::overrides() = before;
 }
 
-Fault::Fault(const char* name, int64_t value) { check(softmetal_set(name, value) == 0, std::string("setting ") + name); }
+int64_t objectsLeft() {
+  for (int i = 0; i < 200 && softmetal_live_objects() != 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return softmetal_live_objects();
+}
 
-Fault::~Fault() { softmetal_reset(); }
+void forgetUnwrittenReads() {
+  std::string messages(65536, '\0');
+  messages.resize(std::min<size_t>(softmetal_take_violations(messages.data(), messages.size()), messages.size()));
+  for (size_t at = 0; at < messages.size();) {
+    const size_t end = std::min(messages.find('\n', at), messages.size());
+    const std::string line = messages.substr(at, end - at);
+    if (line.find("read of uninitialised memory") == std::string::npos) check(false, "broke a rule: " + line);
+    at = end + 1;
+  }
+}
+
+Fault::Fault(const char* name, int64_t value) {
+  check(softmetal_set(name, value) == 0, std::string("setting ") + name);
+}
+
+Fault::~Fault() {
+  softmetal_reset();
+}
 
 }  // namespace metaltest

@@ -64,6 +64,11 @@ void same(const std::string& what, const std::vector<float>& got, const std::vec
 // Runs `body` with the kernels' rare paths forced in turn: 64-bit indices, grids smaller than the work, small threadgroups.
 void everyPath(const std::function<void(const std::string& path)>& body);
 
+// Waits until every Metal object is gone, however late a completion handler's thread lets go. Their number after 2 s.
+int64_t objectsLeft();
+// Forgets that kernels read memory which a failed command buffer never wrote: the double stops them, a GPU does not.
+void forgetUnwrittenReads();
+
 // A setting of the software Metal, put back when it goes.
 class Fault {
  public:

@@ -71,10 +71,10 @@ void pads(Session& session) {
     int64_t left, right;
     core::PadMode mode;
   };
-  const Case cases[] = {{{3, 10}, 4, 2, core::PadMode::kZeros},      {{2, 2, 7}, 6, 6, core::PadMode::kReflect},
-                        {{5, 3}, 10, 9, core::PadMode::kReplicate},  {{2, 4}, 4, 4, core::PadMode::kCircular},
-                        {{1, 1}, 3, 3, core::PadMode::kReplicate},   {{6}, 0, 5, core::PadMode::kReflect},
-                        {{2, 300}, 1, 0, core::PadMode::kCircular},  {{2, 3}, 0, 0, core::PadMode::kZeros}};
+  const Case cases[] = {{{3, 10}, 4, 2, core::PadMode::kZeros},     {{2, 2, 7}, 6, 6, core::PadMode::kReflect},
+                        {{5, 3}, 10, 9, core::PadMode::kReplicate}, {{2, 4}, 4, 4, core::PadMode::kCircular},
+                        {{1, 1}, 3, 3, core::PadMode::kReplicate},  {{6}, 0, 5, core::PadMode::kReflect},
+                        {{2, 300}, 1, 0, core::PadMode::kCircular}, {{2, 3}, 0, 0, core::PadMode::kZeros}};
   for (const DType dtype : kDTypes) {
     for (const Case& c : cases) {
       const std::vector<float> x = rounded(noise(c.shape.size(), 13), dtype);
@@ -105,7 +105,7 @@ void narrows(Session& session) {
     int64_t start, length;
   };
   const Case cases[] = {{{4, 6, 8}, 2, 4, 4}, {{4, 6, 8}, 2, 3, 5}, {{4, 6, 8}, 1, 2, 3}, {{4, 6, 8}, 0, 1, 2},
-                        {{3, 5}, 1, 2, 1},    {{100}, 0, 7, 90},    {{2, 5, 3}, 1, 1, 3},  {{2, 64}, 1, 32, 32}};
+                        {{3, 5}, 1, 2, 1},    {{100}, 0, 7, 90},    {{2, 5, 3}, 1, 1, 3}, {{2, 64}, 1, 32, 32}};
   for (const DType dtype : kDTypes) {
     for (const Case& c : cases) {
       const std::vector<float> x = rounded(noise(c.shape.size(), 14), dtype);

@@ -1,10 +1,9 @@
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <thread>
 
 #include "harness.h"
+#include "metal/overrides.h"
 #include "softmetal/control.h"
 
 // native-metal [part…]: the Metal backend's own tests under the software Metal; all parts by default.
@@ -14,6 +13,7 @@ int main(int argc, char** argv) {
                                                       {"reductions", metaltest::reductions},
                                                       {"faults", metaltest::faults},
                                                       {"lifetime", metaltest::lifetime}};
+  weightnorm::metal::overrides().recycled = [](void* contents, uint64_t bytes) { softmetal_renew(contents, bytes); };
   for (const auto& [name, run] : parts) {
     bool wanted = argc == 1;
     for (int i = 1; i < argc; ++i) wanted |= std::strcmp(argv[i], name) == 0;
@@ -27,12 +27,7 @@ int main(int argc, char** argv) {
     char messages[4096] = "";
     softmetal_take_violations(messages, sizeof messages);
     metaltest::check(messages[0] == '\0', std::string(name) + " broke a rule: " + messages);
-    // A completion handler's thread may still be letting go.
-    int64_t alive = softmetal_live_objects();
-    for (int i = 0; i < 200 && alive != 0; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      alive = softmetal_live_objects();
-    }
+    const int64_t alive = metaltest::objectsLeft();
     if (alive != 0) softmetal_live_objects_by_class(messages, sizeof messages);
     metaltest::check(alive == 0, std::string(name) + " left objects alive: " + messages);
   }

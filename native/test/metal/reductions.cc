@@ -39,13 +39,14 @@ void reduce(Session& session, const Case& c, DType dtype, bool mean, const std::
 
 void reductions() {
   Session session;
-  const Case cases[] = {
-      {{1}, 1},          {{7}, 1},           {{40000}, 1},       {{3, 100}, 2},     {{2, 1500}, 2},        {{3, 5}, 0},
-      {{40, 50}, 1},     {{2000, 3}, 1},     {{3, 40, 35}, 2},   {{2, 3, 40}, 5},   {{2, 3, 2, 5}, 10},    {{2, 3, 2, 5}, 5},
-      {{2, 3, 4, 2, 3}, 21}, {{1, 4, 1, 4}, 15}, {{2, 2, 2, 2, 2, 2, 2, 2}, 0xaa}, {{3, 1, 20000}, 5}};
+  const Case cases[] = {{{1}, 1},           {{7}, 1},          {{40000}, 1},          {{3, 100}, 2},      {{2, 1500}, 2},
+                        {{3, 5}, 0},        {{40, 50}, 1},     {{2000, 3}, 1},        {{3, 40, 35}, 2},   {{2, 3, 40}, 5},
+                        {{2, 3, 2, 5}, 10}, {{2, 3, 2, 5}, 5}, {{2, 3, 4, 2, 3}, 21}, {{1, 4, 1, 4}, 15}, {{2, 2, 2, 2, 2, 2, 2, 2}, 0xaa},
+                        {{3, 1, 20000}, 5}};
   for (const Case& c : cases) {
     for (const DType dtype : kDTypes) {
-      for (const bool mean : {false, true}) reduce(session, c, dtype, mean, rounded(noise(c.shape.size(), 30), dtype), dtype == DType::kFloat32 ? 1.5 : 0.502, "");
+      for (const bool mean : {false, true})
+        reduce(session, c, dtype, mean, rounded(noise(c.shape.size(), 30), dtype), dtype == DType::kFloat32 ? 1.5 : 0.502, "");
     }
     everyPath([&](const std::string& path) { reduce(session, c, DType::kFloat32, false, noise(c.shape.size(), 31), 1, path); });
   }

@@ -3,8 +3,8 @@ import type { Tensor } from '../tensor.js';
 import { convertedGainShape, convertedShape, convertGain, convertWeight, type Layout } from './layout.js';
 import type { Module } from './module.js';
 import type { NormedWeight, WeightFrame } from './normed-weight.js';
-import { axesOfGain, torchShapes } from './weight-norm.js';
 import { join } from './walk.js';
+import { axesOfGain, torchShapes } from './weight-norm.js';
 
 export type State = ReadonlyMap<string, Tensor>;
 
@@ -87,7 +87,10 @@ export function planPlain(plan: Plan, module: Module, name: string, old: Tensor,
   const g = take(plan, paths, gainNames(name)) as Found;
   const v = take(plan, paths, directionNames(name)) as Found;
   const wanted = inState(plan, old.shape, frame);
-  if (!same(v.tensor.shape, wanted ?? [-1])) return mismatch(plan, v, wanted);
+  if (!same(v.tensor.shape, wanted ?? [-1])) {
+    mismatch(plan, v, wanted);
+    return;
+  }
   const shapes = torchShapes(g.tensor.shape, v.tensor.shape, frame, plan.layout);
   const axes = shapes && axesOfGain(shapes.v, shapes.g);
   if (!axes) {
@@ -107,7 +110,11 @@ export function planNormed(plan: Plan, norm: NormedWeight, paths: readonly strin
   if (!foundG && !foundV) {
     const plain = take(plan, paths, [name]);
     if (!plain) {
-      for (const [suffix, tensor] of [['g', g], ['v', v]] as const) plan.missing.push({ name: join(paths[0] as string, `${name}_${suffix}`), tensor });
+      for (const [suffix, tensor] of [
+        ['g', g],
+        ['v', v],
+      ] as const)
+        plan.missing.push({ name: join(paths[0] as string, `${name}_${suffix}`), tensor });
     } else if (!same(plain.tensor.shape, wantedV ?? [-1])) {
       mismatch(plan, plain, wantedV);
     } else {

@@ -1,13 +1,13 @@
 import { describe, fail } from '../errors.js';
 import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
-import { adopt, foldedFrom, type Plan, planPlain, planNormed, type State } from './checkpoint-plan.js';
+import { adopt, foldedFrom, type Plan, planNormed, planPlain, type State } from './checkpoint-plan.js';
 import { checkLayout, convertGain, convertWeight, type Layout } from './layout.js';
 import type { Module } from './module.js';
-import { normsOf, type NormedWeight, type WeightFrame } from './normed-weight.js';
+import { type NormedWeight, normsOf, type WeightFrame } from './normed-weight.js';
 import { replaceTensors } from './parameters.js';
-import { gainOf } from './weight-norm.js';
 import { held, isTensor, join, modulesOf } from './walk.js';
+import { gainOf } from './weight-norm.js';
 
 /** How a state dict spells normed weights: as weight_g and weight_v, as torch's parametrizations, or folded into weight. */
 export type Naming = 'weight_g' | 'parametrizations' | 'folded';
@@ -66,8 +66,7 @@ function normedEntries(norm: NormedWeight, naming: Naming, layout: Layout): [str
     return [[name, converted]];
   }
   const gain = frame?.order && layout !== frame.layout ? convertGain(g, frame.layout, layout, frame.order) : g;
-  const [gName, vName] =
-    naming === 'weight_g' ? [`${name}_g`, `${name}_v`] : [`parametrizations.${name}.original0`, `parametrizations.${name}.original1`];
+  const [gName, vName] = naming === 'weight_g' ? [`${name}_g`, `${name}_v`] : [`parametrizations.${name}.original0`, `parametrizations.${name}.original1`];
   return [
     [gName, gain],
     [vName, laidOut(v, frame, layout)],

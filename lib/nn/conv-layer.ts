@@ -62,7 +62,10 @@ export abstract class ConvLayer extends Layer {
     this.kernelSize = extents(kernelSize, spatial, 'kernelSize', 1, 1);
     this.groups = integer(options.groups ?? 1, 'groups', 1);
     this.layout = checkLayout(options.layout);
-    for (const [argument, channels] of [['inChannels', inChannels], ['outChannels', outChannels]] as const) {
+    for (const [argument, channels] of [
+      ['inChannels', inChannels],
+      ['outChannels', outChannels],
+    ] as const) {
       if (channels % this.groups !== 0) fail('ERR_ARGUMENT', `groups is ${this.groups}; it must divide ${argument}, which is ${channels}`);
     }
     checkKind(transposed, options);
@@ -73,9 +76,7 @@ export abstract class ConvLayer extends Layer {
     this.#order = { spatial, transposed, groups: this.groups };
     this.#frame = { layout: this.layout, order: this.#order, scaling: (kept) => scaling(kept, this.#order) };
 
-    const shape = transposed
-      ? [inChannels, outChannels / this.groups, ...this.kernelSize]
-      : [outChannels, inChannels / this.groups, ...this.kernelSize];
+    const shape = transposed ? [inChannels, outChannels / this.groups, ...this.kernelSize] : [outChannels, inChannels / this.groups, ...this.kernelSize];
     const fanIn = shape.slice(1).reduce((product, size) => product * size, 1);
     this.initialize(shape, outChannels, fanIn, options);
     if (this.layout === 'mlx') {
@@ -132,7 +133,12 @@ export abstract class ConvLayer extends Layer {
     const { weight } = this;
     if (this.layout === 'torch') return { weight };
     nativeOf(weight, 'weight');
-    const ordered = this.#ordered.current([weight]) ?? this.#ordered.set(untracked(() => convertWeight(weight, 'mlx', 'torch', this.#order)), [weight]);
+    const ordered =
+      this.#ordered.current([weight]) ??
+      this.#ordered.set(
+        untracked(() => convertWeight(weight, 'mlx', 'torch', this.#order)),
+        [weight],
+      );
     return { weight: ordered };
   }
 

@@ -2,9 +2,9 @@ import { activate, integer, linearFused } from '../functional.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { Layer, type LayerFusion, type LayerOptions } from './layer.js';
 import type { Layout } from './layout.js';
+import { checkLayout } from './layout.js';
 import { normsOf, type WeightFrame } from './normed-weight.js';
 import { weightParts } from './scale-cache.js';
-import { checkLayout } from './layout.js';
 
 export interface LinearOptions extends LayerOptions {
   /** Accepted for symmetry with the convolutions: weight and data are ordered alike in both layouts. */

@@ -1,5 +1,5 @@
 import { describe, fail } from '../errors.js';
-import { checkEps, type NormAxes, reduceMask, weightNorm, type WeightNormOptions } from '../functional.js';
+import { checkEps, type NormAxes, reduceMask, type WeightNormOptions, weightNorm } from '../functional.js';
 import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { Derived } from './derived.js';
@@ -58,7 +58,10 @@ export class NormedWeight {
       enumerable: false,
       get: () => this.weight(),
       set: (value: unknown) => {
-        fail('ERR_STATE', `${name} cannot be set to ${describe(value)}: it is computed from ${name}_g and ${name}_v; set those, or call removeWeightNorm first`);
+        fail(
+          'ERR_STATE',
+          `${name} cannot be set to ${describe(value)}: it is computed from ${name}_g and ${name}_v; set those, or call removeWeightNorm first`,
+        );
       },
     });
     this.#fields[`${name}_g`] = g;
@@ -144,7 +147,13 @@ export class NormedWeight {
     const { frame, v } = this;
     if (!frame?.order || frame.layout === 'torch') return v;
     const { layout, order } = frame;
-    return this.#ordered.current([v]) ?? this.#ordered.set(untracked(() => convertWeight(v, layout, 'torch', order)), [v]);
+    return (
+      this.#ordered.current([v]) ??
+      this.#ordered.set(
+        untracked(() => convertWeight(v, layout, 'torch', order)),
+        [v],
+      )
+    );
   }
 
   /** g in torch's order: g itself, or a new copy that the caller disposes. */
@@ -180,14 +189,26 @@ export class NormedWeight {
   /** w in torch's order, cached. */
   folded(): Tensor {
     const sources = [this.g, this.v];
-    return this.#folded.current(sources) ?? this.#folded.set(untracked(() => this.fold()), sources);
+    return (
+      this.#folded.current(sources) ??
+      this.#folded.set(
+        untracked(() => this.fold()),
+        sources,
+      )
+    );
   }
 
   /** w in the layer's layout, cached. */
   weight(): Tensor {
     if (!this.frame?.order || this.frame.layout === 'torch') return this.folded();
     const sources = [this.g, this.v];
-    return this.#own.current(sources) ?? this.#own.set(untracked(() => this.foldOwn()), sources);
+    return (
+      this.#own.current(sources) ??
+      this.#own.set(
+        untracked(() => this.foldOwn()),
+        sources,
+      )
+    );
   }
 
   dropCaches(): void {

@@ -26,9 +26,7 @@ export interface Held<T> {
 export function* held(module: Module): Generator<Held<Tensor | Module>> {
   const record = module as unknown as Record<string, unknown>;
   const seen = new Set<unknown>();
-  for (const name of Object.keys(record)) {
-    yield* search(name, record[name], (value) => void (record[name] = value), seen);
-  }
+  for (const name of Object.keys(record)) yield* search(name, record[name], setter(record, name), seen);
 }
 
 function* search(name: string, value: unknown, set: (value: unknown) => void, seen: Set<unknown>): Generator<Held<Tensor | Module>> {
@@ -38,7 +36,7 @@ function* search(name: string, value: unknown, set: (value: unknown) => void, se
   } else if (Array.isArray(value)) {
     if (holdsPlainValues(value[0]) || seen.has(value)) return;
     seen.add(value);
-    for (let i = 0; i < value.length; i++) yield* search(`${name}.${i}`, value[i], (item) => void (value[i] = item), seen);
+    for (let i = 0; i < value.length; i++) yield* search(`${name}.${i}`, value[i], setter(value, i), seen);
   } else if (isMap(value)) {
     if (seen.has(value)) return;
     seen.add(value);
@@ -47,6 +45,12 @@ function* search(name: string, value: unknown, set: (value: unknown) => void, se
       yield* search(`${name}.${String(key)}`, item, (changed) => void value.set(key, changed), seen);
     }
   }
+}
+
+function setter<K extends string | number>(target: Record<K, unknown>, key: K): (value: unknown) => void {
+  return (value) => {
+    target[key] = value;
+  };
 }
 
 /** Long arrays and Maps of numbers or strings hold no parameters and need not be searched. */

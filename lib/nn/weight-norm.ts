@@ -30,7 +30,10 @@ export function weightNorm<M extends Module>(module: M, options: ModuleWeightNor
   if (typeof name !== 'string') fail('ERR_ARGUMENT', `name is ${describe(name)}; it must be the name of a field`);
   const fields = module as unknown as Record<string, unknown>;
   if (normsOf(module).has(name)) {
-    fail('ERR_ALREADY_WEIGHT_NORMED', `weightNorm: ${name} of ${module.constructor.name} is weight-normed already; removeWeightNorm first to change its dim, axes or eps`);
+    fail(
+      'ERR_ALREADY_WEIGHT_NORMED',
+      `weightNorm: ${name} of ${module.constructor.name} is weight-normed already; removeWeightNorm first to change its dim, axes or eps`,
+    );
   }
   const weight = fields[name];
   if (!isTensor(weight)) {

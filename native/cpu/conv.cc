@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/conv_operands.h"
 #include "cpu/conv_pack.h"
 #include "cpu/conv_plan.h"
 #include "cpu/operands.h"
@@ -34,10 +35,8 @@ class ConvRun {
   Pool& pool_;
   const ConvKernels& kernels_;
   const ConvPlan plan_;
-  const std::byte *x_, *residual_, *running_;
-  std::byte* y_;
+  const ConvOperands operands_;
   const float* weights_;
-  std::vector<float> scale_, bias_, preAlpha_, postAlpha_;
   std::vector<std::vector<int32_t>> offsets_;  // of each class, one for each (input channel, tap)
   struct PhaseRow {
     int64_t before, perChannel, index;  // phases of the classes before, of its class, and its place there
@@ -47,26 +46,13 @@ class ConvRun {
   int64_t planesFloats_, sumsFloats_, rowFloats_;
 };
 
-RowActivation rowActivation(const core::Activation& act, const std::vector<float>& alpha, int64_t channel) {
-  RowActivation row{act.kind, act.param, 1, act.logScale};
-  if (!alpha.empty()) row.alpha = alpha[static_cast<size_t>(channel)];
-  return row;
-}
-
 ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
     : op_(op),
       pool_(pool),
       kernels_(get_convKernels()),
       plan_(op, kernels_),
-      x_(bytesOf(op.x)),
-      residual_(bytesOf(op.residual)),
-      running_(bytesOf(op.running)),
-      y_(dataOf<std::byte>(op.y)),
-      weights_(packConv(op, plan_, kernels_, pool)),
-      scale_(channelValues(op.scale, op.scalePerInput ? op.x.shape[1] : op.y.shape[1])),
-      bias_(channelValues(op.bias, op.y.shape[1])),
-      preAlpha_(channelValues(op.pre.alpha, op.x.shape[1])),
-      postAlpha_(channelValues(op.post.alpha, op.y.shape[1])) {
+      operands_(op),
+      weights_(packConv(op, plan_, kernels_, pool)) {
   for (const ConvClass& c : plan_.classes) {
     std::vector<int32_t> offsets;
     offsets.reserve(static_cast<size_t>(plan_.inputs) * c.taps.size());
@@ -144,38 +130,29 @@ void ConvRun::task(int64_t index, float* scratch) const {
 // Fills [input channel][plane][row][pitch] with the activated, padded input the chunk reads.
 void ConvRun::prepare(const Chunk& chunk, float* planes) const {
   const int64_t rows = chunk.count[0] + plan_.reach[0];
-  const int64_t image = plan_.in[0] * plan_.in[1];
+  const int64_t unused = (plan_.chunk[0] - chunk.count[0]) * plan_.pitch;
+  const int64_t filled = static_cast<int64_t>(plan_.planes.size()) * plan_.planeSize;
   for (int64_t i = 0; i < plan_.inputs; ++i) {
-    const int64_t channel = chunk.group * plan_.inputs + i;
-    const std::byte* x = x_ + static_cast<uint64_t>((chunk.image * op_.x.shape[1] + channel) * image) * sizeOf(op_.x.dtype);
     float* out = planes + i * plan_.channelStride;
-    GatherRow row{};
-    row.dtype = op_.x.dtype;
-    row.mode = op_.padMode;
-    row.length = plan_.in[1];
-    row.step = plan_.inStride[1];
-    row.count = plan_.pitch;
-    row.act = rowActivation(op_.pre, preAlpha_, channel);
-    row.scale = op_.scalePerInput ? scale_[static_cast<size_t>(channel)] : 1.0f;
-    for (size_t p = 0; p < plan_.planes.size(); ++p) {
-      row.start = chunk.first[1] * row.step + plan_.planes[p][1] - plan_.begin[1];
-      float* const plane = out + static_cast<int64_t>(p) * plan_.planeSize;
-      for (int64_t r = 0; r < rows; ++r) {
-        const int64_t position = (chunk.first[0] + r) * plan_.inStride[0] + plan_.planes[p][0] - plan_.begin[0];
-        const int64_t h = paddedIndex(op_.padMode, position, plan_.in[0]);
-        row.out = plane + r * plan_.pitch;
-        if (h < 0) {
-          std::memset(row.out, 0, static_cast<size_t>(plan_.pitch) * sizeof(float));
-        } else {
-          row.x = x + static_cast<uint64_t>(h * plan_.in[1]) * sizeOf(op_.x.dtype);
-          kernels_.gather(row);
+    for (const auto& plane : plan_.planes) {
+      for (int64_t r = 0; r < rows; ++r, out += plan_.pitch) {
+        const int64_t position = (chunk.first[0] + r) * plan_.inStride[0] + plane[0] - plan_.begin[0];
+        const int64_t line = paddedIndex(op_.padMode, position, plan_.in[0]);
+        if (line < 0) {
+          std::memset(out, 0, static_cast<size_t>(plan_.pitch) * sizeof(float));
+          continue;
         }
+        GatherRow row = operands_.input(chunk.image, chunk.group * plan_.inputs + i, line);
+        row.step = plan_.inStride[1];
+        row.start = chunk.first[1] * row.step + plane[1] - plan_.begin[1];
+        row.count = plan_.pitch;
+        row.out = out;
+        kernels_.gather(row);
       }
-      const int64_t unused = (plan_.chunk[0] - chunk.count[0]) * plan_.pitch;
-      std::memset(plane + rows * plan_.pitch, 0, static_cast<size_t>(unused) * sizeof(float));
+      std::memset(out, 0, static_cast<size_t>(unused) * sizeof(float));
+      out += unused;
     }
-    const int64_t filled = static_cast<int64_t>(plan_.planes.size()) * plan_.planeSize;
-    std::memset(out + filled, 0, static_cast<size_t>(plan_.channelStride - filled) * sizeof(float));
+    std::memset(out, 0, static_cast<size_t>(plan_.channelStride - filled) * sizeof(float));
   }
 }
 
@@ -224,20 +201,7 @@ void ConvRun::finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, 
 
 void ConvRun::finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_t outColumn, float* sums,
                      int64_t count) const {
-  const int64_t at = ((chunk.image * op_.y.shape[1] + channel) * plan_.out[0] + outRow) * plan_.out[1] + outColumn;
-  const uint64_t bytes = static_cast<uint64_t>(at) * sizeOf(op_.y.dtype);
-  FinishRow row{};
-  row.sum = sums;
-  row.count = count;
-  row.dtype = op_.y.dtype;
-  row.scale = scale_.empty() || op_.scalePerInput ? 1.0f : scale_[static_cast<size_t>(channel)];
-  row.bias = bias_.empty() ? 0.0f : bias_[static_cast<size_t>(channel)];
-  row.outScale = op_.outScale;
-  row.act = rowActivation(op_.post, postAlpha_, channel);
-  row.residual = residual_ ? residual_ + bytes : nullptr;
-  row.running = running_ ? running_ + bytes : nullptr;
-  row.y = y_ + bytes;
-  kernels_.finish(row);
+  kernels_.finish(operands_.output(chunk.image, channel, outRow * plan_.out[1] + outColumn, sums, count));
 }
 
 }  // namespace

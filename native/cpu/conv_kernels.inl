@@ -123,30 +123,44 @@ void finish(const FinishRow& row) {
   return finishTo<core::DType::kBFloat16>(row);
 }
 
-// Four or eight rows by levels: each joins rows r and r + half into one of twice the length.
-WN_INLINE void interleaveBlock(const float* const* rows, int count, int64_t i, float* out) {
-  float level[2][8 * kLanes];
-  int half = count / 2;
-  for (int r = 0; r < half; ++r) interleave2(load(rows[r] + i), load(rows[r + half] + i), level[0] + r * 2 * kLanes);
-  int from = 0;
-  for (int64_t length = 2 * kLanes; half > 1; length *= 2, from ^= 1) {
-    half /= 2;
+// The lanes of Count vectors in turn: v[0][0] v[1][0] … v[Count − 1][0] v[0][1] …, as Count vectors in place.
+template <int Count>
+WN_INLINE void zipAll(Vec (&v)[Count]) {
+  // Each level joins sequence r with r + half; sequences double in length as their number halves.
+#pragma GCC unroll 4
+  for (int half = Count / 2, length = 1; half > 0; half /= 2, length *= 2) {
+    Vec next[Count];
+#pragma GCC unroll 8
     for (int r = 0; r < half; ++r) {
-      const float* a = level[from] + r * length;
-      const float* b = level[from] + (r + half) * length;
-      float* to = half == 1 ? out : level[from ^ 1] + r * 2 * length;
-      for (int64_t e = 0; e < length; e += kLanes) interleave2(load(a + e), load(b + e), to + 2 * e);
+#pragma GCC unroll 8
+      for (int e = 0; e < length; ++e) {
+        zip(v[r * length + e], v[(r + half) * length + e], next[2 * (r * length + e)], next[2 * (r * length + e) + 1]);
+      }
     }
+#pragma GCC unroll 8
+    for (int i = 0; i < Count; ++i) v[i] = next[i];
   }
+}
+
+template <int Count>
+int64_t interleaveRows(const float* const* rows, int64_t n, float* out) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    Vec v[Count];
+#pragma GCC unroll 8
+    for (int r = 0; r < Count; ++r) v[r] = load(rows[r] + i);
+    zipAll(v);
+#pragma GCC unroll 8
+    for (int r = 0; r < Count; ++r) store(out + i * Count + r * kLanes, v[r]);
+  }
+  return i;
 }
 
 void interleave(const float* const* rows, int count, int64_t n, float* out) {
   int64_t i = 0;
-  if (count == 2) {
-    for (; i + kLanes <= n; i += kLanes) interleave2(load(rows[0] + i), load(rows[1] + i), out + 2 * i);
-  } else if (count == 4 || count == 8) {
-    for (; i + kLanes <= n; i += kLanes) interleaveBlock(rows, count, i, out + i * count);
-  }
+  if (count == 2) i = interleaveRows<2>(rows, n, out);
+  if (count == 4) i = interleaveRows<4>(rows, n, out);
+  if (count == 8) i = interleaveRows<8>(rows, n, out);
   for (; i < n; ++i) {
     for (int r = 0; r < count; ++r) out[i * count + r] = rows[r][i];
   }

@@ -14,7 +14,7 @@
 // broadcast(p) sets every lane to *p; accumulate and broadcast keep the order they are written in where that matters.
 // min(a, b) = a < b ? a : b and max(a, b) = b < a ? a : b, so b is the result where either is NaN.
 // loadHalf … storeBFloat: kLanes elements of 16 bits; the bits of core/dtype.h, NaNs made quiet.
-// interleave2 stores two vectors with their lanes alternating.
+// zip alternates the lanes of two vectors, a first; unzip undoes it.
 // low / high widen half of a Vec to float64; join rounds two back to one Vec.
 
 #define WN_INLINE __attribute__((always_inline)) inline

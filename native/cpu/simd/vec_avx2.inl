@@ -50,11 +50,16 @@ WN_INLINE Vec broadcast(const float* p) {
   return v;
 }
 
-// out = a[0] b[0] a[1] b[1] …
-WN_INLINE void interleave2(Vec a, Vec b, float* out) {
-  const __m256 lo = _mm256_unpacklo_ps(a.r, b.r), hi = _mm256_unpackhi_ps(a.r, b.r);
-  _mm256_storeu_ps(out, _mm256_permute2f128_ps(lo, hi, 0x20));
-  _mm256_storeu_ps(out + 8, _mm256_permute2f128_ps(lo, hi, 0x31));
+WN_INLINE void zip(Vec a, Vec b, Vec& lo, Vec& hi) {
+  const __m256 l = _mm256_unpacklo_ps(a.r, b.r), h = _mm256_unpackhi_ps(a.r, b.r);
+  lo = {_mm256_permute2f128_ps(l, h, 0x20)};
+  hi = {_mm256_permute2f128_ps(l, h, 0x31)};
+}
+WN_INLINE void unzip(Vec a, Vec b, Vec& even, Vec& odd) {
+  const __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(a.r, b.r, 0x88));
+  const __m256d o = _mm256_castps_pd(_mm256_shuffle_ps(a.r, b.r, 0xdd));
+  even = {_mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8))};
+  odd = {_mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8))};
 }
 
 WN_INLINE VecD zeroD() { return {_mm256_setzero_pd()}; }

@@ -45,12 +45,17 @@ WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { c.r = _mm512_fmadd_ps(a.r, b.r
 WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { asm("vfmadd231ps %1,%2,%0" : "+v"(c.r) : "v"(a.r), "v"(b.r)); }
 #endif
 
-// out = a[0] b[0] a[1] b[1] …
-WN_INLINE void interleave2(Vec a, Vec b, float* out) {
-  const __m512i lo = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  const __m512i hi = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-  _mm512_storeu_ps(out, _mm512_permutex2var_ps(a.r, lo, b.r));
-  _mm512_storeu_ps(out + 16, _mm512_permutex2var_ps(a.r, hi, b.r));
+WN_INLINE void zip(Vec a, Vec b, Vec& lo, Vec& hi) {
+  const __m512i l = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i h = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  lo = {_mm512_permutex2var_ps(a.r, l, b.r)};
+  hi = {_mm512_permutex2var_ps(a.r, h, b.r)};
+}
+WN_INLINE void unzip(Vec a, Vec b, Vec& even, Vec& odd) {
+  const __m512i e = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i o = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  even = {_mm512_permutex2var_ps(a.r, e, b.r)};
+  odd = {_mm512_permutex2var_ps(a.r, o, b.r)};
 }
 
 WN_INLINE VecD zeroD() { return {_mm512_setzero_pd()}; }

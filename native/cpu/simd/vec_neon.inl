@@ -47,8 +47,14 @@ WN_INLINE Vec min(Vec a, Vec b) { return select(less(a, b), a, b); }
 WN_INLINE Vec max(Vec a, Vec b) { return select(less(b, a), a, b); }
 WN_INLINE bool any(Mask m) { return vmaxvq_u32(m.r) != 0; }
 
-// out = a[0] b[0] a[1] b[1] …
-WN_INLINE void interleave2(Vec a, Vec b, float* out) { vst2q_f32(out, float32x4x2_t{{a.r, b.r}}); }
+WN_INLINE void zip(Vec a, Vec b, Vec& lo, Vec& hi) {
+  lo = {vzip1q_f32(a.r, b.r)};
+  hi = {vzip2q_f32(a.r, b.r)};
+}
+WN_INLINE void unzip(Vec a, Vec b, Vec& even, Vec& odd) {
+  even = {vuzp1q_f32(a.r, b.r)};
+  odd = {vuzp2q_f32(a.r, b.r)};
+}
 
 WN_INLINE VecD zeroD() { return {vdupq_n_f64(0)}; }
 WN_INLINE VecD setD(double x) { return {vdupq_n_f64(x)}; }

@@ -50,10 +50,13 @@ WN_INLINE Vec select(Mask m, Vec yes, Vec no) {
 }
 WN_INLINE bool any(Mask m) { return _mm_movemask_ps(m.r) != 0; }
 
-// out = a[0] b[0] a[1] b[1] …
-WN_INLINE void interleave2(Vec a, Vec b, float* out) {
-  _mm_storeu_ps(out, _mm_unpacklo_ps(a.r, b.r));
-  _mm_storeu_ps(out + 4, _mm_unpackhi_ps(a.r, b.r));
+WN_INLINE void zip(Vec a, Vec b, Vec& lo, Vec& hi) {
+  lo = {_mm_unpacklo_ps(a.r, b.r)};
+  hi = {_mm_unpackhi_ps(a.r, b.r)};
+}
+WN_INLINE void unzip(Vec a, Vec b, Vec& even, Vec& odd) {
+  even = {_mm_shuffle_ps(a.r, b.r, 0x88)};
+  odd = {_mm_shuffle_ps(a.r, b.r, 0xdd)};
 }
 
 WN_INLINE VecD zeroD() { return {_mm_setzero_pd()}; }

@@ -1,0 +1,109 @@
+// Memory access beyond plain loads and stores: float32 values as float64, parts of vectors, stores around the caches.
+
+// kLanes elements as float64, in order.
+struct Wide {
+  VecD lo, hi;
+};
+
+#if defined(WN_ISA_AVX512)
+WN_INLINE VecD widen8(const float* p) { return {_mm512_cvtps_pd(_mm256_loadu_ps(p))}; }
+WN_INLINE void narrow8(float* p, VecD v) { _mm256_storeu_ps(p, _mm512_cvtpd_ps(v.r)); }
+#elif defined(WN_ISA_AVX2)
+WN_INLINE VecD widen8(const float* p) { return {_mm256_cvtps_pd(_mm_loadu_ps(p))}; }
+WN_INLINE void narrow8(float* p, VecD v) { _mm_storeu_ps(p, _mm256_cvtpd_ps(v.r)); }
+#endif
+
+template <core::DType D>
+WN_INLINE Wide loadWide(const void* base, int64_t index) {
+#if defined(WN_ISA_AVX512) || defined(WN_ISA_AVX2)
+  // Straight from memory: taking the upper half out of a register costs a shuffle.
+  if constexpr (D == core::DType::kFloat32) {
+    const float* const p = static_cast<const float*>(base) + index;
+    return {widen8(p), widen8(p + kLanesD)};
+  }
+#endif
+  const Vec v = loadAs<D>(base, index);
+  return {low(v), high(v)};
+}
+template <core::DType D>
+WN_INLINE void storeWide(void* base, int64_t index, Wide v) {
+#if defined(WN_ISA_AVX512) || defined(WN_ISA_AVX2)
+  if constexpr (D == core::DType::kFloat32) {
+    float* const p = static_cast<float*>(base) + index;
+    narrow8(p, v.lo);
+    narrow8(p + kLanesD, v.hi);
+    return;
+  }
+#endif
+  storeAs<D>(base, index, join(v.lo, v.hi));
+}
+
+// The first n < kLanes elements, zeros after them. Reads a whole vector: for tensors' memory only, which has readable
+// bytes past its end.
+template <core::DType D>
+WN_INLINE Vec loadPart(const void* base, int64_t index, int n) {
+  static constexpr float kIndex[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return select(less(load(kIndex), set(static_cast<float>(n))), loadAs<D>(base, index), zero());
+}
+template <core::DType D>
+WN_INLINE Wide loadWidePart(const void* base, int64_t index, int n) {
+  const Vec v = loadPart<D>(base, index, n);
+  return {low(v), high(v)};
+}
+
+// Streaming stores, for outputs far larger than the caches. The address must be a multiple of the bytes stored;
+// streamFence() orders them before what other threads see next. Plain stores where the instruction set has none.
+#if defined(WN_ISA_NEON)
+constexpr bool kCanStream = false;
+WN_INLINE void streamFence() {}
+template <core::DType D>
+WN_INLINE void streamAs(void* base, int64_t index, Vec v) {
+  storeAs<D>(base, index, v);
+}
+#else
+constexpr bool kCanStream = true;
+WN_INLINE void streamFence() { _mm_sfence(); }
+WN_INLINE void streamFloats(float* p, Vec v) {
+#if defined(WN_ISA_AVX512)
+  _mm512_stream_ps(p, v.r);
+#elif defined(WN_ISA_AVX2)
+  _mm256_stream_ps(p, v.r);
+#else
+  _mm_stream_ps(p, v.r);
+#endif
+}
+// kLanes elements of 16 bits, rounded into `lanes`. SSE2 has no streaming store of 8 bytes.
+WN_INLINE void streamHalves(uint16_t* p, const uint16_t* lanes) {
+#if defined(WN_ISA_AVX512)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lanes)));
+#elif defined(WN_ISA_AVX2)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), _mm_loadu_si128(reinterpret_cast<const __m128i*>(lanes)));
+#else
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_loadl_epi64(reinterpret_cast<const __m128i*>(lanes)));
+#endif
+}
+template <core::DType D>
+WN_INLINE void streamAs(void* base, int64_t index, Vec v) {
+  if constexpr (D == core::DType::kFloat32) {
+    streamFloats(static_cast<float*>(base) + index, v);
+  } else {
+    alignas(64) uint16_t lanes[kLanes];
+    storeAs<D>(lanes, 0, v);
+    streamHalves(static_cast<uint16_t*>(base) + index, lanes);
+  }
+}
+#endif
+
+// to[i · inner … (i + 1) · inner) = from[i] for i < count. Writes whole vectors: up to kLanes numbers past the end.
+WN_INLINE void spreadFloats(const float* from, int64_t count, int64_t inner, float* to) {
+  for (int64_t i = 0; i < count; ++i, to += inner) {
+    const Vec x = set(from[i]);
+    for (int64_t j = 0; j < inner; j += kLanes) store(to + j, x);
+  }
+}
+WN_INLINE void spreadDoubles(const double* from, int64_t count, int64_t inner, double* to) {
+  for (int64_t i = 0; i < count; ++i, to += inner) {
+    const VecD x = setD(from[i]);
+    for (int64_t j = 0; j < inner; j += kLanesD) storeD(to + j, x);
+  }
+}

@@ -6,6 +6,7 @@
 #include "cpu/conv_operands.h"
 #include "cpu/conv_pack.h"
 #include "cpu/conv_plan.h"
+#include "cpu/conv_winograd.h"
 #include "cpu/operands.h"
 
 namespace weightnorm::cpu {
@@ -206,6 +207,9 @@ void ConvRun::finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_
 
 }  // namespace
 
-void conv(const core::ConvOp& op, Pool& pool) { ConvRun(op, pool)(); }
+void conv(const core::ConvOp& op, Pool& pool) {
+  if (winogradServes(op)) return convWinograd(op, pool);
+  ConvRun(op, pool)();
+}
 
 }  // namespace weightnorm::cpu

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cpu/conv_kernels.h"
+#include "cpu/conv_winograd.h"
 #include "testing.h"
 
 using namespace testing;
@@ -204,6 +205,42 @@ void randomCases(const char* isa, int count, unsigned seed) {
   }
 }
 
+// Shapes that the Toom-Cook algorithm serves: enough channels and length, any kernel and dilation.
+void fastCases(const char* isa, int count, unsigned seed) {
+  cpu::Pool one(1), many(3);
+  std::mt19937 random(seed);
+  const auto range = [&](int64_t a, int64_t b) { return a + static_cast<int64_t>(random() % static_cast<uint64_t>(b - a + 1)); };
+  int served = 0;
+  for (int i = 0; i < count; ++i) {
+    Case c;
+    c.inputs = range(16, 70);
+    c.outputs = range(16, 70);
+    c.kernel[1] = random() % 2 ? 3 : range(4, 13);
+    c.dilation[1] = random() % 2 ? 1 : range(2, 16);
+    c.size[1] = range(150, 900) + c.dilation[1] * (c.kernel[1] - 1);
+    c.padBegin[1] = range(0, 9);
+    c.padEnd[1] = range(0, 9);
+    c.groups = range(1, 2);
+    c.mode = static_cast<PadMode>(random() % 4);
+    c.dtype = static_cast<DType>(random() % 4 % 3);
+    c.mean = i % 3 == 0 ? 1.0f : 0.0f;
+    ConvOp op = c.make(random);
+    addOptions(op, random);
+    served += cpu::winogradServes(op);
+    run(c, op, isa, one, many);
+  }
+  check(served > count / 2, std::string(isa) + ": the fast algorithm serves few of the shapes made for it");
+  for (const int64_t channels : {256, 1024}) {
+    for (const int64_t kernel : {3, 7}) {
+      Case c;
+      c.inputs = channels, c.outputs = 16, c.kernel[1] = kernel, c.size[1] = 300;
+      ConvOp op = c.make(random);
+      check(cpu::winogradServes(op), c.str(isa) + ": not served");
+      run(c, op, isa, one, many);
+    }
+  }
+}
+
 // Long reductions, also of values that do not cancel and of equal values.
 void longReductions(const char* isa) {
   cpu::Pool one(1), many(3);
@@ -268,6 +305,7 @@ int main(int argc, char** argv) {
   const unsigned seed = argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1;
   onEveryIsa([&](cpu::simd::Isa isa) {
     randomCases(name(isa), count, seed + static_cast<unsigned>(isa));
+    fastCases(name(isa), count / 8, seed);
     longReductions(name(isa));
     directIsLocal(name(isa));
   });

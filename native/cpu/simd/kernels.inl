@@ -6,5 +6,6 @@
 #include "cpu/simd/vec_table.inl"
 #include "cpu/conv_kernels.inl"
 #include "cpu/gemm_kernels.inl"
+#include "cpu/winograd_kernels.inl"
 #include "cpu/elementwise_kernels.inl"
 #include "cpu/norm_kernels.inl"

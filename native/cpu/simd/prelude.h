@@ -22,3 +22,4 @@
 #include "cpu/norm_kernels.h"
 #include "cpu/simd/isa.h"
 #include "cpu/simd/vec_table.h"
+#include "cpu/winograd_kernels.h"

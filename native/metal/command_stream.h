@@ -38,6 +38,9 @@ class CommandStream {
   id<MTLComputeCommandEncoder> prepare(const std::vector<Use>& uses, uint64_t bytes);
   void external(const std::vector<Use>& uses, const std::function<void(id<MTLCommandBuffer>)>& encode);
 
+  // Holds `object` until the open command buffer completes.
+  void keep(id object);
+
   void commit();
   // Commits and waits until everything is done and answered.
   void drain();

@@ -148,6 +148,10 @@ void CommandStream::external(const std::vector<Use>& uses, const std::function<v
   for (const Use& use : uses) bytes_ += use.buffer->bytes();
 }
 
+void CommandStream::keep(id object) {
+  if (batch_) batch_->kept.push_back(object);
+}
+
 void CommandStream::commit() {
   if (!buffer_) return;
   closeOrPass();

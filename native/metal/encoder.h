@@ -52,6 +52,8 @@ class Encoder {
     Access access;
   };
   void external(std::initializer_list<Use> uses, const std::function<void(id<MTLCommandBuffer>)>& encode);
+  // Inside external(): holds an object until the command buffer, which itself retains nothing, completes.
+  void keep(id object);
 
  private:
   MetalDevice& device_;

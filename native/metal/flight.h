@@ -24,6 +24,7 @@ struct Batch {
   FatePtr fate;
   std::vector<Read> reads;
   std::vector<core::Backend::FenceDone> fences;
+  std::vector<id> kept;  // objects the command buffer refers to that nothing else owns
   bool finished = false;
   core::FailurePtr failure;
 };

@@ -45,10 +45,11 @@ void mpsProduct(Encoder& encoder, const core::Tensor& a, const core::Tensor& b, 
                                                                                    beta:0.0];
     if (!product) throw core::Error(core::Code::kExecution, "Metal Performance Shaders refused a matrix product; WEIGHTNORM_MPS=0 does without them");
     MetalBuffer& target = result.tensor ? metalBuffer(*result.tensor) : *result.memory;
-    [product encodeToCommandBuffer:commandBuffer
-                        leftMatrix:matrix(metalBuffer(a).handle(), m, k)
-                       rightMatrix:transposeB ? matrix(metalBuffer(b).handle(), n, k) : matrix(metalBuffer(b).handle(), k, n)
-                      resultMatrix:matrix(target.handle(), m, n)];
+    MPSMatrix* left = matrix(metalBuffer(a).handle(), m, k);
+    MPSMatrix* right = transposeB ? matrix(metalBuffer(b).handle(), n, k) : matrix(metalBuffer(b).handle(), k, n);
+    MPSMatrix* sum = matrix(target.handle(), m, n);
+    [product encodeToCommandBuffer:commandBuffer leftMatrix:left rightMatrix:right resultMatrix:sum];
+    for (id object : {(id)product, (id)left, (id)right, (id)sum}) encoder.keep(object);
   });
 }
 

@@ -75,7 +75,11 @@ void encode(Encoder& encoder, const core::TransposeOp& op) {
   const Pipeline& pipeline = encoder.pipeline("transpose", "transpose_tiled" + suffix, constants);
   const MTLSize groups =
       MTLSizeMake((params.down + kTile - 1) / kTile, (params.across + kTile - 1) / kTile, std::min(params.batch, kMaxBatchGroups));
-  Dispatch(encoder, pipeline).input(0, op.x).output(1, op.y).value(2, params).groups(groups, MTLSizeMake(kTile, 8, 1));
+  Dispatch(encoder, pipeline)
+      .input(0, op.x)
+      .output(1, op.y)
+      .value(2, params)
+      .groups(groups, MTLSizeMake(kTile, std::min<uint64_t>(8, pipeline.maxThreads / kTile), 1));
 }
 
 }  // namespace weightnorm::metal

@@ -1,7 +1,7 @@
 // y = x with its axes permuted, after dropping and merging axes; elements are 2 or 4 bytes whatever they mean.
 // transpose_rows: the last axis stays last; grid x over it, y over the others; threadgroup 256 shaped to the row.
 // transpose_tiled: a 32 x 32 tile of (the axis contiguous in x) by (the axis contiguous in y) a threadgroup of 32 x 8
-// threads, through threadgroup memory; grid x, y over tiles, z over the other axes.
+// threads (fewer rows where the GPU allows fewer), through threadgroup memory; grid x, y over tiles, z over the other axes.
 // Traffic: 2 sizeof(T) bytes an element, the least possible; both sides run along memory.
 #include "strided.h"
 
@@ -30,21 +30,19 @@ struct TransposeTiled {
 };
 
 template <typename T>
-[[kernel]] [[max_total_threads_per_threadgroup(256)]] void transpose_tiled(device const T* x [[buffer(0)]], device T* y [[buffer(1)]],
-                                                                           constant TransposeTiled& p [[buffer(2)]],
-                                                                           uint3 group [[threadgroup_position_in_grid]],
-                                                                           uint3 groups [[threadgroups_per_grid]],
-                                                                           uint3 thread_at [[thread_position_in_threadgroup]]) {
+[[kernel]] void transpose_tiled(device const T* x [[buffer(0)]], device T* y [[buffer(1)]], constant TransposeTiled& p [[buffer(2)]],
+                                uint3 group [[threadgroup_position_in_grid]], uint3 groups [[threadgroups_per_grid]],
+                                uint3 at [[thread_position_in_threadgroup]], uint3 threads [[threads_per_threadgroup]]) {
   threadgroup T tile[32][33];
-  const uint tx = thread_at.x;
+  const uint tx = at.x;
   for (ulong batch = group.z; batch < p.batch; batch += groups.z) {
     const ulong2 start = offsets(kWide, batch, p.axes);
-    for (uint ty = thread_at.y; ty < 32; ty += 8) {
+    for (uint ty = at.y; ty < 32; ty += threads.y) {
       const ulong across = ulong(group.y) * 32 + ty, down = ulong(group.x) * 32 + tx;
       if (across < p.across && down < p.down) tile[ty][tx] = x[start.x + across * p.across_stride + down];
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint ty = thread_at.y; ty < 32; ty += 8) {
+    for (uint ty = at.y; ty < 32; ty += threads.y) {
       const ulong across = ulong(group.y) * 32 + tx, down = ulong(group.x) * 32 + ty;
       if (across < p.across && down < p.down) y[start.y + down * p.down_stride + across] = tile[tx][ty];
     }

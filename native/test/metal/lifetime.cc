@@ -70,6 +70,35 @@ void encoding() {
   metal::overrides() = before;
 }
 
+// Matrix products bring encoders of their own, into which only the command buffer's order reaches.
+void matrixProducts() {
+  Session session;
+  constexpr int64_t side = 256;
+  std::vector<float> a(side * side), b(side * side, 0);
+  for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 7) - 3;
+  for (size_t i = 0; i < side; ++i) b[i * side + (i + 1) % side] = 1;  // shifts columns by one
+  std::vector<float> want(a.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    const size_t row = i / side, column = (i + side - 2) % side;
+    want[i] = a[row * side + column] < 0 ? 0 : a[row * side + column];
+  }
+  const Tensor left = session.upload(a, {side, side}), shift = session.upload(b, {side, side});
+  for (const bool split : {false, true}) {
+    softmetal_reset_counters();
+    Tensor y = session.run(relu(left));
+    for (int i = 0; i < 2; ++i) {
+      if (split) session.queue().flush();
+      core::MatmulOp op;
+      op.a = y;
+      op.b = shift;
+      y = session.run(op);
+    }
+    y = session.run(relu(y));
+    same(std::string("products between kernels") + (split ? ", each first in its command buffer" : ""), session.read(y), want);
+    check(counter("matrixProducts") == 2, "by Metal Performance Shaders");
+  }
+}
+
 void boundedFlight() {
   const metal::Overrides before = metal::overrides();
   metal::overrides().maxOps = 1;
@@ -203,6 +232,7 @@ void twoWorkers() {
 
 void lifetime() {
   encoding();
+  matrixProducts();
   boundedFlight();
   memory();
   teardown();

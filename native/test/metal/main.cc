@@ -6,13 +6,23 @@
 #include "metal/overrides.h"
 #include "softmetal/control.h"
 
+namespace {
+
+// Pipelines that allow 64 threads a threadgroup, as a GPU short of registers would.
+void smallThreadgroups() {
+  metaltest::Fault limit("max_threads", 64);
+  metaltest::elementwise();
+  metaltest::layout();
+  metaltest::reductions();
+}
+
+}  // namespace
+
 // native-metal [part…]: the Metal backend's own tests under the software Metal; all parts by default.
 int main(int argc, char** argv) {
-  const std::pair<const char*, void (*)()> parts[] = {{"elementwise", metaltest::elementwise},
-                                                      {"layout", metaltest::layout},
-                                                      {"reductions", metaltest::reductions},
-                                                      {"faults", metaltest::faults},
-                                                      {"lifetime", metaltest::lifetime}};
+  const std::pair<const char*, void (*)()> parts[] = {{"elementwise", metaltest::elementwise}, {"layout", metaltest::layout},
+                                                      {"reductions", metaltest::reductions},   {"small-threadgroups", smallThreadgroups},
+                                                      {"faults", metaltest::faults},           {"lifetime", metaltest::lifetime}};
   weightnorm::metal::overrides().recycled = [](void* contents, uint64_t bytes) { softmetal_renew(contents, bytes); };
   for (const auto& [name, run] : parts) {
     bool wanted = argc == 1;

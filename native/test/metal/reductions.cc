@@ -1,7 +1,6 @@
 #include <cmath>
 
 #include "harness.h"
-#include "softmetal/control.h"
 
 namespace metaltest {
 
@@ -55,12 +54,6 @@ void reductions() {
   std::vector<float> cancelling;
   for (int i = 0; i < 3000; ++i) cancelling.insert(cancelling.end(), {1e7f + static_cast<float>(i), 0.25f, -1e7f - static_cast<float>(i)});
   reduce(session, {{9000}, 1}, DType::kFloat32, false, cancelling, 0.5, " cancelling");
-  {
-    Fault small("max_threads", 64);
-    Session narrow;
-    reduce(narrow, {{2, 3000}, 2}, DType::kFloat32, false, noise(6000, 32), 1, " 64 threads");
-    reduce(narrow, {{300, 40}, 1}, DType::kFloat32, false, noise(12000, 33), 1, " 64 threads");
-  }
 }
 
 }  // namespace metaltest

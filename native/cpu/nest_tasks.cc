@@ -35,7 +35,7 @@ class Walk {
       const bool whole = length(range(last_)) == plan.axis(last_).size;
       if (last_ >= 2 && whole && plan.axis(last_).size < kShortAxis) shape_ = Shape::kInterior;
     } else if (length(range(last_)) < kShortAxis / 2 && plan.axis(last_ - 1).stride == length(range(last_)) &&
-               length(range(last_ - 1)) >= 2 * fold()) {
+               length(range(last_ - 1)) > 1) {
       shape_ = Shape::kFolded;
     }
   }
@@ -43,7 +43,7 @@ class Walk {
   Shape shape() const { return shape_; }
   Leaf leaf() const { return isReduced(last_) ? Leaf::kRows : Leaf::kColumns; }
   // Rows put side by side when folded.
-  int64_t fold() const { return kShortAxis / length(range(last_)); }
+  int64_t fold() const { return std::min(kShortAxis / length(range(last_)), length(range(last_ - 1))); }
   int64_t lastLength() const { return length(range(last_)); }
   int64_t keptLength() const { return length(range(last_ - 1)); }
 
@@ -109,35 +109,27 @@ void addRepeats(const double* spread, int64_t fold, int64_t length, double* sums
     for (int64_t k = 0; k < length; ++k) sums[k] += spread[copy * length + k];
   }
 }
-void addRuns(const double* spread, int64_t count, int64_t length, double* sums) {
-  for (int64_t k = 0; k < count; ++k) {
-    double sum = 0;
-    for (int64_t j = 0; j < length; ++j) sum += spread[k * length + j];
-    sums[k] += sum;
-  }
-}
-
 // Coefficients spread over the elements of a row.
 struct Spread {
   float s[kSpread + Scratch<float>::kPadding];
   double a[kSpread + Scratch<double>::kPadding], b[kSpread + Scratch<double>::kPadding];
 
-  // Each of `count` numbers `inner` times, all of it `outer` times.
-  Coefficients fill(const Coefficients& by, int64_t kept, int64_t count, int64_t inner, int64_t outer) {
-    spread(by.s, s, kept, count, inner, outer);
-    spread(by.a, a, kept, count, inner, outer);
-    spread(by.b, b, kept, count, inner, outer);
+  // Each of `count` numbers `inner` times.
+  Coefficients runs(const Coefficients& by, int64_t kept, int64_t count, int64_t inner) {
+    const NormKernels& kernels = get_normKernels();
+    if (by.s) kernels.spreadFloats(by.s + kept, count, inner, s);
+    if (by.a) kernels.spreadDoubles(by.a + kept, count, inner, a);
+    if (by.b) kernels.spreadDoubles(by.b + kept, count, inner, b);
     return {s, a, b};
   }
-
-  template <class T>
-  static void spread(const T* from, T* to, int64_t kept, int64_t count, int64_t inner, int64_t outer) {
-    if (!from) return;
-    for (int64_t o = 0; o < outer; ++o) {
-      for (int64_t k = 0; k < count; ++k) {
-        for (int64_t i = 0; i < inner; ++i) *to++ = from[kept + k];
-      }
+  // All of `count` numbers `times` times.
+  Coefficients repeats(const Coefficients& by, int64_t kept, int64_t count, int64_t times) {
+    for (int64_t t = 0; t < times; ++t) {
+      if (by.s) std::copy_n(by.s + kept, count, s + t * count);
+      if (by.a) std::copy_n(by.a + kept, count, a + t * count);
+      if (by.b) std::copy_n(by.b + kept, count, b + t * count);
     }
+    return {s, a, b};
   }
 };
 
@@ -181,8 +173,8 @@ void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const 
         std::fill_n(spreadFirst, piece.length, 0.0);
         if (both) std::fill_n(spreadSecond, piece.length, 0.0);
         columns(input.v, input.gradW, piece, spreadFirst, spreadSecond);
-        addRuns(spreadFirst, count, inner, first + k);
-        if (both) addRuns(spreadSecond, count, inner, second + k);
+        get_normKernels().addRuns(spreadFirst, count, inner, first + k);
+        if (both) get_normKernels().addRuns(spreadSecond, count, inner, second + k);
       });
     });
   }
@@ -206,14 +198,14 @@ void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, co
   if (walk.shape() == Shape::kFolded) {
     walk.each([&](const Block& block, int64_t kept) {
       const Folded folded = foldBlock(block, walk.fold());
-      const Coefficients wide = spread.fill(by, kept, block.length, 1, walk.fold());
+      const Coefficients wide = spread.repeats(by, kept, block.length, walk.fold());
       columns(input.v, input.gradW, out, folded.wide, wide, stream);
       columns(input.v, input.gradW, out, folded.rest, wide, stream);
     });
   } else {
     walk.each([&](const Block& block, int64_t kept) {
       eachPiece(block, kept, walk.keptLength(), walk.lastLength(), [&](const Block& piece, int64_t k, int64_t count) {
-        columns(input.v, input.gradW, out, piece, spread.fill(by, k, count, walk.lastLength(), 1), stream);
+        columns(input.v, input.gradW, out, piece, spread.runs(by, k, count, walk.lastLength()), stream);
       });
     });
   }

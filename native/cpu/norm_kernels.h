@@ -30,7 +30,7 @@ struct Coefficients {
   const double* b = nullptr;
 };
 
-// eps of the operation; negative where it is unset.
+// Kernels may read, but not use, up to a vector past the elements of a tensor; `eps` is negative where it is unset.
 struct NormKernels {
   // first[k] += Σ of the term (for kSquareAndProduct: squares of v; second[k] += Σ gradW·v).
   using Sum = void (*)(const void* v, const void* gradW, Block block, double* first, double* second);
@@ -39,6 +39,12 @@ struct NormKernels {
   // `stream` bypasses the caches with the stores.
   using Write = void (*)(const void* v, const void* gradW, void* out, Block block, Coefficients by, bool stream);
   Write write[3][2][3];  // [Apply][Leaf][DType]
+
+  // sums[k] += the sum of `inner` neighbours of `terms`, for k < count.
+  void (*addRuns)(const double* terms, int64_t count, int64_t inner, double* sums);
+  // Each of `count` numbers `inner` times in a row. Up to a vector past the end is overwritten.
+  void (*spreadFloats)(const float* from, int64_t count, int64_t inner, float* to);
+  void (*spreadDoubles)(const double* from, int64_t count, int64_t inner, double* to);
 
   // n[i] = √squares[i], rounded to float32.
   void (*norms)(const double* squares, int64_t count, float* n);

@@ -1,6 +1,6 @@
 // The norm family: kernels of cpu/norm_kernels.h.
 
-#include "cpu/simd/stream.inl"
+#include "cpu/simd/memory.inl"
 #include "cpu/norm_sum.inl"
 #include "cpu/norm_write.inl"
 
@@ -114,6 +114,9 @@ extern const NormKernels normKernels = {
     {{WN_DTYPES(writeRows, Apply::kScale), WN_DTYPES(writeColumns, Apply::kScale)},
      {WN_DTYPES(writeRows, Apply::kWideScale), WN_DTYPES(writeColumns, Apply::kWideScale)},
      {WN_DTYPES(writeRows, Apply::kGradient), WN_DTYPES(writeColumns, Apply::kGradient)}},
+    addRuns,
+    spreadFloats,
+    spreadDoubles,
     norms,
     {scales<core::DType::kFloat32>, scales<core::DType::kFloat16>, scales<core::DType::kBFloat16>},
     {gradients<core::DType::kFloat32>, gradients<core::DType::kFloat16>, gradients<core::DType::kBFloat16>},

@@ -1,98 +1,134 @@
 // Sums of the norm family: squares, values, or squares and products, in float64.
 
-// Rows shorter than this are added up in scalar code, from a tile of converted values.
-constexpr int64_t kShortRow = kLanes;
+// Rows shorter than a vector go through tiles of this many elements.
 constexpr int64_t kTile = 1024;
+constexpr int64_t kPadding = 2 * kLanes;
 
+// Partial sums of whole vectors.
 template <Term T>
 struct Accumulator {
-  VecD first[4], second[4];
+  VecD first[8], second[8];
 
   WN_INLINE void clear() {
-    for (int i = 0; i < 4; ++i) first[i] = second[i] = zeroD();
+    for (int i = 0; i < 8; ++i) first[i] = second[i] = zeroD();
   }
-  // Adds one vector to the partial sums `slot` and `slot` + 1.
-  WN_INLINE void add(int slot, Vec v, Vec gradW) {
-    const VecD lo = low(v), hi = high(v);
+  // Adds one vector of v and, for products, of gradW to partial sums 2 · slot and 2 · slot + 1.
+  WN_INLINE void add(int slot, Wide v, Wide gradW) {
+    VecD* const a = first + 2 * slot;
+    VecD* const b = second + 2 * slot;
     if constexpr (T == Term::kValue) {
-      first[slot] = first[slot] + lo;
-      first[slot + 1] = first[slot + 1] + hi;
+      a[0] = a[0] + v.lo;
+      a[1] = a[1] + v.hi;
     } else {
-      first[slot] = fma(lo, lo, first[slot]);
-      first[slot + 1] = fma(hi, hi, first[slot + 1]);
+      a[0] = fma(v.lo, v.lo, a[0]);
+      a[1] = fma(v.hi, v.hi, a[1]);
     }
     if constexpr (T == Term::kSquareAndProduct) {
-      second[slot] = fma(low(gradW), lo, second[slot]);
-      second[slot + 1] = fma(high(gradW), hi, second[slot + 1]);
+      b[0] = fma(gradW.lo, v.lo, b[0]);
+      b[1] = fma(gradW.hi, v.hi, b[1]);
     }
   }
 };
 
+WN_INLINE double total(const VecD (&partial)[8]) {
+  return sum(((partial[0] + partial[1]) + (partial[2] + partial[3])) + ((partial[4] + partial[5]) + (partial[6] + partial[7])));
+}
+
 template <Term T, core::DType D>
-WN_INLINE Vec loadOther(const void* gradW, int64_t index) {
-  if constexpr (T == Term::kSquareAndProduct) return loadAs<D>(gradW, index);
-  return zero();
+WN_INLINE Wide loadProduct(const void* gradW, int64_t index) {
+  if constexpr (T == Term::kSquareAndProduct) return loadWide<D>(gradW, index);
+  return {zeroD(), zeroD()};
 }
 template <Term T, core::DType D>
-WN_INLINE Vec loadOtherN(const void* gradW, int64_t index, int n) {
-  if constexpr (T == Term::kSquareAndProduct) return loadAsN<D>(gradW, index, n);
-  return zero();
+WN_INLINE Wide loadProductPart(const void* gradW, int64_t index, int n) {
+  if constexpr (T == Term::kSquareAndProduct) return loadWidePart<D>(gradW, index, n);
+  return {zeroD(), zeroD()};
 }
 
 template <Term T, core::DType D>
 WN_INLINE void sumRow(const void* v, const void* gradW, int64_t begin, int64_t length, double& first, double& second) {
+  // As many vectors at a time as there are registers to hide the latency of additions in.
+  constexpr int kUnroll = T == Term::kSquareAndProduct ? 2 : 4;
   Accumulator<T> sums;
   sums.clear();
   int64_t i = 0;
-  for (; i + 2 * kLanes <= length; i += 2 * kLanes) {
-    sums.add(0, loadAs<D>(v, begin + i), loadOther<T, D>(gradW, begin + i));
-    sums.add(2, loadAs<D>(v, begin + i + kLanes), loadOther<T, D>(gradW, begin + i + kLanes));
+  for (; i + kUnroll * kLanes <= length; i += kUnroll * kLanes) {
+    for (int slot = 0; slot < kUnroll; ++slot) {
+      const int64_t at = begin + i + slot * kLanes;
+      sums.add(slot, loadWide<D>(v, at), loadProduct<T, D>(gradW, at));
+    }
   }
-  for (; i < length; i += kLanes) {
-    const int n = static_cast<int>(length - i < kLanes ? length - i : kLanes);
-    sums.add(0, loadAsN<D>(v, begin + i, n), loadOtherN<T, D>(gradW, begin + i, n));
+  for (; i + kLanes <= length; i += kLanes) {
+    sums.add(0, loadWide<D>(v, begin + i), loadProduct<T, D>(gradW, begin + i));
   }
-  first += sum((sums.first[0] + sums.first[1]) + (sums.first[2] + sums.first[3]));
-  if constexpr (T == Term::kSquareAndProduct) {
-    second += sum((sums.second[0] + sums.second[1]) + (sums.second[2] + sums.second[3]));
+  if (i < length) {
+    const int n = static_cast<int>(length - i);
+    sums.add(0, loadWidePart<D>(v, begin + i, n), loadProductPart<T, D>(gradW, begin + i, n));
+  }
+  first += total(sums.first);
+  if constexpr (T == Term::kSquareAndProduct) second += total(sums.second);
+}
+
+// sums[k] += the sum of `inner` neighbours of `terms`, for k < count.
+template <int kInner>
+WN_INLINE void addRunsOf(const double* terms, int64_t count, double* sums) {
+  for (int64_t k = 0; k < count; ++k, terms += kInner) {
+    double sum = terms[0];
+    for (int j = 1; j < kInner; ++j) sum += terms[j];
+    sums[k] += sum;
+  }
+}
+void addRuns(const double* terms, int64_t count, int64_t inner, double* sums) {
+  switch (inner) {
+    case 2:
+      return addRunsOf<2>(terms, count, sums);
+    case 3:
+      return addRunsOf<3>(terms, count, sums);
+    case 4:
+      return addRunsOf<4>(terms, count, sums);
+    case 5:
+      return addRunsOf<5>(terms, count, sums);
+    case 7:
+      return addRunsOf<7>(terms, count, sums);
+    case 9:
+      return addRunsOf<9>(terms, count, sums);
+    case 11:
+      return addRunsOf<11>(terms, count, sums);
+  }
+  for (int64_t k = 0; k < count; ++k, terms += inner) {
+    double sum = terms[0];
+    for (int64_t j = 1; j < inner; ++j) sum += terms[j];
+    sums[k] += sum;
   }
 }
 
-// Converts `count` elements to float32.
-template <core::DType D>
-WN_INLINE void widenTile(const void* from, int64_t begin, int64_t count, float* tile) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(tile + i, loadAs<D>(from, begin + i));
-  if (i < count) storeN(tile + i, loadAsN<D>(from, begin + i, static_cast<int>(count - i)), static_cast<int>(count - i));
-}
-
+// Rows shorter than a vector, one after the other: terms first, then their sums.
 template <Term T, core::DType D>
 void sumShortRows(const void* v, const void* gradW, Block block, double* first, double* second) {
-  float tile[kTile], other[kTile];
+  double terms[kTile + kPadding], products[kTile + kPadding];
   const int64_t step = kTile / block.length;
   for (int64_t row = 0; row < block.rows; row += step) {
     const int64_t rows = block.rows - row < step ? block.rows - row : step;
     const int64_t begin = block.offset + row * block.length;
-    widenTile<D>(v, begin, rows * block.length, tile);
-    if constexpr (T == Term::kSquareAndProduct) widenTile<D>(gradW, begin, rows * block.length, other);
-    for (int64_t k = 0; k < rows; ++k) {
-      double sum = 0, product = 0;
-      for (int64_t j = k * block.length; j < (k + 1) * block.length; ++j) {
-        const double x = static_cast<double>(tile[j]);
-        sum += T == Term::kValue ? x : x * x;
-        if constexpr (T == Term::kSquareAndProduct) product += static_cast<double>(other[j]) * x;
+    // The last vector may hold elements of other rows; their terms are not used.
+    for (int64_t i = 0; i < rows * block.length; i += kLanes) {
+      const Wide x = loadWide<D>(v, begin + i);
+      storeD(terms + i, T == Term::kValue ? x.lo : x.lo * x.lo);
+      storeD(terms + i + kLanesD, T == Term::kValue ? x.hi : x.hi * x.hi);
+      if constexpr (T == Term::kSquareAndProduct) {
+        const Wide y = loadWide<D>(gradW, begin + i);
+        storeD(products + i, x.lo * y.lo);
+        storeD(products + i + kLanesD, x.hi * y.hi);
       }
-      first[row + k] += sum;
-      if constexpr (T == Term::kSquareAndProduct) second[row + k] += product;
     }
+    addRuns(terms, rows, block.length, first + row);
+    if constexpr (T == Term::kSquareAndProduct) addRuns(products, rows, block.length, second + row);
   }
 }
 
 template <Term T, core::DType D>
 void sumRows(const void* v, const void* gradW, Block block, double* first, double* second) {
-  if (block.length < kShortRow && block.stride == block.length) {
-    return sumShortRows<T, D>(v, gradW, block, first, second);
-  }
+  if (block.length < kLanes && block.stride == block.length) return sumShortRows<T, D>(v, gradW, block, first, second);
   double unused = 0;
   for (int64_t row = 0; row < block.rows; ++row) {
     double& other = T == Term::kSquareAndProduct ? second[row] : unused;
@@ -100,47 +136,42 @@ void sumRows(const void* v, const void* gradW, Block block, double* first, doubl
   }
 }
 
-// Adds `rows` rows of the kLanes (or `n`) columns at `column` to their sums.
-template <Term T, core::DType D, bool kPartial>
+// Adds rows of kLanes columns to their sums.
+template <Term T, core::DType D>
 WN_INLINE void sumColumn(const void* v, const void* gradW, int64_t begin, int64_t rows, int64_t stride, double* first,
-                         double* second, int n) {
-  double lanes[2 * kLanes] = {};
-  double* a = first;
-  double* b = second;
-  if constexpr (kPartial) {
-    a = lanes;
-    b = lanes + kLanes;
-    for (int i = 0; i < n; ++i) {
-      a[i] = first[i];
-      if constexpr (T == Term::kSquareAndProduct) b[i] = second[i];
-    }
-  }
+                         double* second) {
   Accumulator<T> sums;
-  sums.first[0] = loadD(a);
-  sums.first[1] = loadD(a + kLanesD);
+  sums.first[0] = loadD(first);
+  sums.first[1] = loadD(first + kLanesD);
   if constexpr (T == Term::kSquareAndProduct) {
-    sums.second[0] = loadD(b);
-    sums.second[1] = loadD(b + kLanesD);
+    sums.second[0] = loadD(second);
+    sums.second[1] = loadD(second + kLanesD);
   }
   for (int64_t row = 0; row < rows; ++row) {
-    const int64_t index = begin + row * stride;
-    if constexpr (kPartial) {
-      sums.add(0, loadAsN<D>(v, index, n), loadOtherN<T, D>(gradW, index, n));
-    } else {
-      sums.add(0, loadAs<D>(v, index), loadOther<T, D>(gradW, index));
-    }
+    const int64_t at = begin + row * stride;
+    sums.add(0, loadWide<D>(v, at), loadProduct<T, D>(gradW, at));
   }
-  storeD(a, sums.first[0]);
-  storeD(a + kLanesD, sums.first[1]);
+  storeD(first, sums.first[0]);
+  storeD(first + kLanesD, sums.first[1]);
   if constexpr (T == Term::kSquareAndProduct) {
-    storeD(b, sums.second[0]);
-    storeD(b + kLanesD, sums.second[1]);
+    storeD(second, sums.second[0]);
+    storeD(second + kLanesD, sums.second[1]);
   }
-  if constexpr (kPartial) {
-    for (int i = 0; i < n; ++i) {
-      first[i] = a[i];
-      if constexpr (T == Term::kSquareAndProduct) second[i] = b[i];
-    }
+}
+
+// The same for the last n < kLanes columns: whole vectors, of which n lanes are kept.
+template <Term T, core::DType D>
+WN_INLINE void sumLastColumns(const void* v, const void* gradW, int64_t begin, int64_t rows, int64_t stride, double* first,
+                              double* second, int n) {
+  double a[kLanes] = {}, b[kLanes] = {};
+  for (int i = 0; i < n; ++i) {
+    a[i] = first[i];
+    if constexpr (T == Term::kSquareAndProduct) b[i] = second[i];
+  }
+  sumColumn<T, D>(v, gradW, begin, rows, stride, a, b);
+  for (int i = 0; i < n; ++i) {
+    first[i] = a[i];
+    if constexpr (T == Term::kSquareAndProduct) second[i] = b[i];
   }
 }
 
@@ -152,11 +183,11 @@ void sumColumns(const void* v, const void* gradW, Block block, double* first, do
     const int64_t begin = block.offset + row * block.stride;
     int64_t j = 0;
     for (; j + kLanes <= block.length; j += kLanes) {
-      sumColumn<T, D, false>(v, gradW, begin + j, rows, block.stride, first + j, second + j, kLanes);
+      sumColumn<T, D>(v, gradW, begin + j, rows, block.stride, first + j, second + j);
     }
     if (j < block.length) {
       const int n = static_cast<int>(block.length - j);
-      sumColumn<T, D, true>(v, gradW, begin + j, rows, block.stride, first + j, second + j, n);
+      sumLastColumns<T, D>(v, gradW, begin + j, rows, block.stride, first + j, second + j, n);
     }
   }
 }

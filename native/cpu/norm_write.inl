@@ -4,146 +4,146 @@
 template <Apply A>
 struct Factor {
   Vec s;
-  VecD aLow, aHigh, bLow, bHigh;
+  Wide a, minusB;
 
   // The same for every lane.
   WN_INLINE void broadcast(Coefficients by, int64_t k) {
     if constexpr (A == Apply::kScale) s = set(by.s[k]);
-    if constexpr (A != Apply::kScale) aLow = aHigh = setD(by.a[k]);
-    if constexpr (A == Apply::kGradient) bLow = bHigh = setD(by.b[k]);
+    if constexpr (A != Apply::kScale) a.lo = a.hi = setD(by.a[k]);
+    if constexpr (A == Apply::kGradient) minusB.lo = minusB.hi = setD(-by.b[k]);
   }
   WN_INLINE void load(Coefficients by, int64_t k) {
     if constexpr (A == Apply::kScale) s = loadN(by.s + k, kLanes);
-    if constexpr (A != Apply::kScale) aLow = loadD(by.a + k), aHigh = loadD(by.a + k + kLanesD);
-    if constexpr (A == Apply::kGradient) bLow = loadD(by.b + k), bHigh = loadD(by.b + k + kLanesD);
-  }
-  WN_INLINE Vec times(Vec v, Vec gradW) const {
-    if constexpr (A == Apply::kScale) return v * s;
-    if constexpr (A == Apply::kWideScale) return join(low(v) * aLow, high(v) * aHigh);
+    if constexpr (A != Apply::kScale) a = {loadD(by.a + k), loadD(by.a + k + kLanesD)};
     if constexpr (A == Apply::kGradient) {
-      return join(aLow * (low(gradW) - low(v) * bLow), aHigh * (high(gradW) - high(v) * bHigh));
+      minusB = {zeroD() - loadD(by.b + k), zeroD() - loadD(by.b + k + kLanesD)};
     }
   }
 };
 
 template <Apply A, core::DType D>
-WN_INLINE Vec loadGradient(const void* gradW, int64_t index) {
-  if constexpr (A == Apply::kGradient) return loadAs<D>(gradW, index);
-  return zero();
-}
-template <Apply A, core::DType D>
-WN_INLINE Vec loadGradientN(const void* gradW, int64_t index, int n) {
-  if constexpr (A == Apply::kGradient) return loadAsN<D>(gradW, index, n);
-  return zero();
+WN_INLINE Wide wideResult(const void* v, const void* gradW, int64_t index, const Factor<A>& factor) {
+  const Wide x = loadWide<D>(v, index);
+  if constexpr (A == Apply::kGradient) {
+    const Wide y = loadWide<D>(gradW, index);
+    return {factor.a.lo * fma(x.lo, factor.minusB.lo, y.lo), factor.a.hi * fma(x.hi, factor.minusB.hi, y.hi)};
+  }
+  return {x.lo * factor.a.lo, x.hi * factor.a.hi};
 }
 
+// The results of kLanes elements.
 template <Apply A, core::DType D>
-WN_INLINE void writePart(const void* v, const void* gradW, void* out, int64_t index, int n, const Factor<A>& factor) {
-  storeAsN<D>(out, index, factor.times(loadAsN<D>(v, index, n), loadGradientN<A, D>(gradW, index, n)), n);
+WN_INLINE Vec resultOf(const void* v, const void* gradW, int64_t index, const Factor<A>& factor) {
+  if constexpr (A == Apply::kScale) return loadAs<D>(v, index) * factor.s;
+  const Wide wide = wideResult<A, D>(v, gradW, index, factor);
+  return join(wide.lo, wide.hi);
 }
+
 template <Apply A, core::DType D, bool kStream>
 WN_INLINE void writeWhole(const void* v, const void* gradW, void* out, int64_t index, const Factor<A>& factor) {
-  const Vec result = factor.times(loadAs<D>(v, index), loadGradient<A, D>(gradW, index));
   if constexpr (kStream) {
-    streamAs<D>(out, index, result);
+    streamAs<D>(out, index, resultOf<A, D>(v, gradW, index, factor));
+  } else if constexpr (A == Apply::kScale) {
+    storeAs<D>(out, index, resultOf<A, D>(v, gradW, index, factor));
   } else {
-    storeAs<D>(out, index, result);
+    storeWide<D>(out, index, wideResult<A, D>(v, gradW, index, factor));
   }
 }
+// The first n elements; reads a whole vector of each tensor.
+template <Apply A, core::DType D>
+WN_INLINE void writePart(const void* v, const void* gradW, void* out, int64_t index, int n, const Factor<A>& factor) {
+  storeAsN<D>(out, index, resultOf<A, D>(v, gradW, index, factor), n);
+}
 
-// Elements before `out` reaches the alignment of streaming stores; all of them where the element size forbids it.
+// Elements before `out` reaches the alignment of streaming stores.
 template <core::DType D>
 WN_INLINE int64_t lead(const void* out, int64_t begin, int64_t length) {
   constexpr int64_t kSize = D == core::DType::kFloat32 ? 4 : 2;
-  constexpr int64_t kAlign = kSize == 4 ? kStreamAlign : (kStreamAlign + 1) / 2;
+  constexpr int64_t kAlign = kSize * kLanes;
   const int64_t address = static_cast<int64_t>(reinterpret_cast<intptr_t>(out)) + begin * kSize;
-  const int64_t elements = ((kAlign - address % kAlign) % kAlign) / kSize;
+  const int64_t elements = (kAlign - address % kAlign) % kAlign / kSize;
   return elements < length ? elements : length;
+}
+
+// One row of the block; kColumns: the coefficients are by element, else `factor` serves all.
+// A row of at least a vector ends in a whole one that overlaps the one before: the same values are written twice.
+template <Apply A, core::DType D, bool kStream, bool kColumns>
+WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t begin, int64_t length, Coefficients by,
+                        Factor<A> factor) {
+  if (length < kLanes) {
+    if constexpr (kColumns) factor.load(by, 0);
+    return writePart<A, D>(v, gradW, out, begin, static_cast<int>(length), factor);
+  }
+  int64_t i = 0;
+  if constexpr (kStream) {
+    i = lead<D>(out, begin, length);
+    if (i > 0) {
+      if constexpr (kColumns) factor.load(by, 0);
+      writeWhole<A, D, false>(v, gradW, out, begin, factor);
+    }
+  }
+  for (; i + kLanes <= length; i += kLanes) {
+    if constexpr (kColumns) factor.load(by, i);
+    writeWhole<A, D, kStream>(v, gradW, out, begin + i, factor);
+  }
+  if (i < length) {
+    i = length - kLanes;
+    if constexpr (kColumns) factor.load(by, i);
+    writeWhole<A, D, false>(v, gradW, out, begin + i, factor);
+  }
+}
+
+template <Apply A, core::DType D, bool kStream>
+void writeColumnsAs(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
+  for (int64_t row = 0; row < block.rows; ++row) {
+    writeRow<A, D, kStream, true>(v, gradW, out, block.offset + row * block.stride, block.length, by, Factor<A>{});
+  }
 }
 
 template <Apply A, core::DType D, bool kStream>
 void writeRowsAs(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
   for (int64_t row = 0; row < block.rows; ++row) {
-    const int64_t begin = block.offset + row * block.stride;
     Factor<A> factor;
     factor.broadcast(by, row);
-    int64_t i = 0;
-    if constexpr (kStream) {
-      i = lead<D>(out, begin, block.length);
-      if (i > 0) writePart<A, D>(v, gradW, out, begin, static_cast<int>(i), factor);
-    }
-    for (; i + kLanes <= block.length; i += kLanes) writeWhole<A, D, kStream>(v, gradW, out, begin + i, factor);
-    if (i < block.length) writePart<A, D>(v, gradW, out, begin + i, static_cast<int>(block.length - i), factor);
+    writeRow<A, D, kStream, false>(v, gradW, out, block.offset + row * block.stride, block.length, by, factor);
   }
 }
 
-// Rows too short for vectors: each element's coefficient is spread over a tile, which is then one row of columns.
-template <Apply A, core::DType D>
-void writeShortRows(const void* v, const void* gradW, void* out, Block block, Coefficients by);
-
+// Rows shorter than a vector, one after the other: with the coefficients spread over their elements, one row of columns.
 template <Apply A, core::DType D, bool kStream>
-void writeColumnsAs(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
-  for (int64_t row = 0; row < block.rows; ++row) {
-    const int64_t begin = block.offset + row * block.stride;
-    int64_t j = 0;
-    if constexpr (kStream) {
-      j = lead<D>(out, begin, block.length);
-      if (j > 0) {
-        Factor<A> factor;
-        factor.load(by, 0);
-        writePart<A, D>(v, gradW, out, begin, static_cast<int>(j), factor);
-      }
-    }
-    for (; j + kLanes <= block.length; j += kLanes) {
-      Factor<A> factor;
-      factor.load(by, j);
-      writeWhole<A, D, kStream>(v, gradW, out, begin + j, factor);
-    }
-    if (j < block.length) {
-      Factor<A> factor;
-      factor.load(by, j);
-      writePart<A, D>(v, gradW, out, begin + j, static_cast<int>(block.length - j), factor);
-    }
-  }
-}
-
-template <Apply A, core::DType D>
 void writeShortRows(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
-  float s[kTile + kLanes];
-  double a[kTile + kLanes], b[kTile + kLanes];
+  float s[kTile + kPadding];
+  double a[kTile + kPadding], b[kTile + kPadding];
   const int64_t step = kTile / block.length;
   for (int64_t row = 0; row < block.rows; row += step) {
     const int64_t rows = block.rows - row < step ? block.rows - row : step;
-    int64_t i = 0;
-    for (int64_t k = row; k < row + rows; ++k) {
-      for (int64_t j = 0; j < block.length; ++j, ++i) {
-        if constexpr (A == Apply::kScale) s[i] = by.s[k];
-        if constexpr (A != Apply::kScale) a[i] = by.a[k];
-        if constexpr (A == Apply::kGradient) b[i] = by.b[k];
-      }
-    }
-    const Block tile{block.offset + row * block.length, 1, i, i};
-    writeColumnsAs<A, D, false>(v, gradW, out, tile, Coefficients{s, a, b});
+    if constexpr (A == Apply::kScale) spreadFloats(by.s + row, rows, block.length, s);
+    if constexpr (A != Apply::kScale) spreadDoubles(by.a + row, rows, block.length, a);
+    if constexpr (A == Apply::kGradient) spreadDoubles(by.b + row, rows, block.length, b);
+    const int64_t n = rows * block.length;
+    const Coefficients spread{s, a, b};
+    writeRow<A, D, kStream, true>(v, gradW, out, block.offset + row * block.length, n, spread, Factor<A>{});
+  }
+}
+
+template <Apply A, core::DType D, bool kStream>
+void writeRowsOrShort(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
+  if (block.length < kLanes && block.stride == block.length) {
+    writeShortRows<A, D, kStream>(v, gradW, out, block, by);
+  } else {
+    writeRowsAs<A, D, kStream>(v, gradW, out, block, by);
   }
 }
 
 template <Apply A, core::DType D>
 void writeRows(const void* v, const void* gradW, void* out, Block block, Coefficients by, bool stream) {
-  if (block.length < kShortRow && block.stride == block.length) {
-    writeShortRows<A, D>(v, gradW, out, block, by);
-  } else if (stream) {
-    writeRowsAs<A, D, true>(v, gradW, out, block, by);
-    streamFence();
-  } else {
-    writeRowsAs<A, D, false>(v, gradW, out, block, by);
-  }
+  if (!stream || !kCanStream) return writeRowsOrShort<A, D, false>(v, gradW, out, block, by);
+  writeRowsOrShort<A, D, true>(v, gradW, out, block, by);
+  streamFence();
 }
 template <Apply A, core::DType D>
 void writeColumns(const void* v, const void* gradW, void* out, Block block, Coefficients by, bool stream) {
-  if (stream) {
-    writeColumnsAs<A, D, true>(v, gradW, out, block, by);
-    streamFence();
-  } else {
-    writeColumnsAs<A, D, false>(v, gradW, out, block, by);
-  }
+  if (!stream || !kCanStream) return writeColumnsAs<A, D, false>(v, gradW, out, block, by);
+  writeColumnsAs<A, D, true>(v, gradW, out, block, by);
+  streamFence();
 }

@@ -1,19 +1,18 @@
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Device } from '../device.js';
 import type { DType } from '../dtype.js';
 import { describe, fail, WeightNormError } from '../errors.js';
 import { narrow } from '../functional.js';
-import { checkPath, ioError, readText } from '../io/file.js';
+import { checkPath, readText } from '../io/file.js';
 import { parseJson } from '../io/json.js';
-import { type LoadedTensors, loadSafetensors } from '../io/safetensors.js';
+import { loadFolder } from '../io/safetensors-folder.js';
 import { WeightNormConv1d, WeightNormConvTranspose1d } from '../nn/weight-norm-layers.js';
 import { Module } from '../nn/module.js';
 import { scope } from '../scope.js';
 import { nativeOf, Tensor } from '../tensor.js';
 import { checkHifiGanConfig, type HifiGanConfig } from './hifigan-config.js';
 import { checkMelConfig, type Mel, type MelConfig } from './mel.js';
-import { leaky, type ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
+import { leaky, ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
 
 export interface HifiGanOptions {
   /** Default: {@link Device.default}. */
@@ -25,13 +24,15 @@ export interface HifiGanOptions {
 }
 
 export interface SynthesizeOptions {
-  /** Rejects with ERR_ABORTED when it aborts; work already queued still runs. */
+  /** Rejects with ERR_ABORTED when it aborts; what is already queued still runs. */
   signal?: AbortSignal | undefined;
-  /** Called after each stage with the part of the arithmetic that is done, from 0 to 1. */
+  /** Called after each layer or block with the part of the arithmetic that is done, from 0 to 1. */
   onProgress?: ((fraction: number) => void) | undefined;
 }
 
 const largestConfig = 1 << 20;
+/** Bytes of results that are queued before the queue is waited for: long inputs stay within the device's bound, short ones never wait. */
+const largestQueue = 1 << 28;
 
 /** HiFi-GAN's generator (Kong et al. 2020): log-mel spectrograms to waveforms. Its parameters have the official names. */
 export class HifiGan extends Module {
@@ -96,36 +97,52 @@ export class HifiGan extends Module {
    *   longer by a few samples; they are cut.
    */
   override forward(mel: Tensor): Tensor {
-    return this.#generate(mel);
+    const steps = this.#steps(mel);
+    let step = steps.next();
+    while (!step.done) step = steps.next();
+    return step.value;
   }
 
-  #generate(mel: Tensor, onStage: () => void = () => {}): Tensor {
+  /** Queues one convolution or residual block after another, yielding each result; what is alive in between is disposed at the end, however it comes. */
+  *#steps(mel: Tensor): Generator<Tensor, Tensor, void> {
     const frames = this.#checkMel(mel);
-    return scope(() => {
-      let x = this.conv_pre.forward(mel);
-      const replace = (next: Tensor): void => {
-        x.dispose();
-        x = next;
-      };
-      onStage();
-      const count = this.config.resblock_kernel_sizes.length;
-      this.ups.forEach((up, stage) => {
-        replace(up.fused(x, { pre: leaky }));
+    const alive = new Set<Tensor>();
+    const step = (compute: () => Tensor, spent?: Tensor): Tensor => {
+      const result = scope(compute);
+      alive.add(result);
+      if (spent) {
+        spent.dispose();
+        alive.delete(spent);
+      }
+      return result;
+    };
+    const count = this.config.resblock_kernel_sizes.length;
+    try {
+      let x = step(() => this.conv_pre.forward(mel));
+      yield x;
+      for (const [stage, up] of this.ups.entries()) {
+        const before = x;
+        const input = step(() => up.fused(before, { pre: leaky }), before);
+        yield input;
         let sum: Tensor | undefined;
-        this.resblocks.slice(stage * count, (stage + 1) * count).forEach((block, i) => {
-          const next = block.accumulate(x, { running: sum, ...(i === count - 1 && { outScale: 1 / count }) });
-          sum?.dispose();
-          sum = next;
-        });
-        replace(sum as unknown as Tensor);
-        onStage();
-      });
+        for (let i = 0; i < count; i++) {
+          const [block, running] = [this.resblocks[stage * count + i] as ResBlock, sum];
+          sum = step(() => block.accumulate(input, { running, ...(i === count - 1 && { outScale: 1 / count }) }), running);
+          yield sum;
+        }
+        input.dispose();
+        x = sum as Tensor;
+      }
+      const last = x;
       // torch's default slope here, not the 0.1 of the other layers.
-      replace(this.conv_post.fused(x, { pre: { kind: 'leakyRelu', param: 0.01 }, post: { kind: 'tanh' } }));
-      if ((x.shape[2] as number) > frames * this.hop) replace(narrow(x, 2, 0, frames * this.hop));
-      onStage();
+      x = step(() => this.conv_post.fused(last, { pre: { kind: 'leakyRelu', param: 0.01 }, post: { kind: 'tanh' } }), last);
+      const longer = x;
+      if ((x.shape[2] as number) > frames * this.hop) x = step(() => narrow(longer, 2, 0, frames * this.hop), longer);
+      alive.delete(x);
       return x;
-    });
+    } finally {
+      for (const tensor of alive) tensor.dispose();
+    }
   }
 
   #checkMel(mel: Tensor): number {
@@ -151,24 +168,32 @@ export class HifiGan extends Module {
    */
   async synthesize(mel: Tensor | Mel, options: SynthesizeOptions = {}): Promise<Float32Array> {
     const { signal, onProgress } = options;
-    const aborted = (): never => fail('ERR_ABORTED', 'synthesis was aborted', signal?.reason);
-    if (signal?.aborted) aborted();
-    const samples = scope(() => {
-      const output = this.#generate(this.#batchOfOne(mel), onProgress && this.#progress(onProgress));
-      const values = output.read();
-      output.dispose();
-      return { values };
-    }).values;
-    if (!signal) return samples;
-    let stop = (): void => {};
-    const abort = new Promise<never>((_, reject) => {
-      stop = () => reject(new WeightNormError('ERR_ABORTED', 'synthesis was aborted', { cause: signal.reason }));
-      signal.addEventListener('abort', stop, { once: true });
-    });
+    throwIfAborted(signal);
+    const input = this.#batchOfOne(mel);
+    const modules = this.#order;
+    const work = onProgress && this.#work(modules, input.shape[2] as number);
+    const steps = this.#steps(input);
     try {
-      return await Promise.race([samples, abort]);
+      let done = 0;
+      let queuedBytes = 0;
+      let step = steps.next();
+      for (let i = 0; !step.done; i++) {
+        queuedBytes += step.value.byteLength * layersOf(modules[i] as Module);
+        if (onProgress || queuedBytes > largestQueue) {
+          await abortable(finished(step.value), signal);
+          queuedBytes = 0;
+        }
+        if (work) onProgress((done += work[i] as number));
+        step = steps.next();
+      }
+      const samples = step.value.read();
+      step.value.dispose();
+      const result = await abortable(samples, signal);
+      onProgress?.(1);
+      return result;
     } finally {
-      signal.removeEventListener('abort', stop);
+      steps.return(input);
+      if (input !== mel) input.dispose();
     }
   }
 
@@ -188,49 +213,54 @@ export class HifiGan extends Module {
     return this.#parameter.device.tensor(mel.data, { shape: [1, mels, mel.frames], dtype: this.#parameter.dtype });
   }
 
-  /** Reports the part of the multiplications that is done as the queue passes the end of each stage. */
-  #progress(report: (fraction: number) => void): () => void {
-    const { config } = this;
-    let length = 1;
-    const work = [config.num_mels * config.upsample_initial_channel * 7];
-    config.upsample_rates.forEach((rate, stage) => {
-      length *= rate;
-      const channels = Math.floor(config.upsample_initial_channel / 2 ** (stage + 1));
-      const blocks = config.resblock_kernel_sizes.reduce((sum, kernel, i) => sum + kernel * (config.resblock_dilation_sizes[i] as number[]).length, 0);
-      work.push(length * channels * channels * (blocks * (config.resblock === '1' ? 2 : 1) + (2 * (config.upsample_kernel_sizes[stage] as number)) / rate));
+  /** The modules in the order in which {@link #steps} runs them. */
+  get #order(): Module[] {
+    const count = this.config.resblock_kernel_sizes.length;
+    return [this.conv_pre, ...this.ups.flatMap((up, stage) => [up, ...this.resblocks.slice(stage * count, (stage + 1) * count)]), this.conv_post];
+  }
+
+  /** The part of the multiplications that each step takes. */
+  #work(modules: readonly Module[], frames: number): number[] {
+    let length = frames;
+    const work = modules.map((module) => {
+      const elements = [...module.namedParameters().values()].reduce((sum, parameter) => sum + parameter.size, 0);
+      const multiplications = elements * length;
+      const stage = this.ups.indexOf(module as WeightNormConvTranspose1d);
+      if (stage >= 0) length *= this.config.upsample_rates[stage] as number;
+      return multiplications;
     });
-    work.push(length * Math.floor(config.upsample_initial_channel / 2 ** config.upsample_rates.length) * 7);
     const total = work.reduce((sum, part) => sum + part, 0);
-    let done = 0;
-    return () => {
-      done += work.shift() as number;
-      const fraction = done / total;
-      // A failure is reported by the read of the result.
-      this.#parameter.device.synchronize().then(() => report(fraction), () => {});
-    };
+    return work.map((part) => part / total);
   }
 }
 
-/** Every tensor of every `*.safetensors` of a folder. */
-async function loadFolder(directory: string, device: Device): Promise<LoadedTensors> {
-  const names = (await readdir(directory).catch((error) => ioError(directory, 'read', error))).filter((name) => name.endsWith('.safetensors')).sort();
-  if (names.length === 0) fail('ERR_IO', `${directory}: there is no *.safetensors file with the weights`);
-  const all: LoadedTensors = Object.assign(new Map<string, Tensor>(), { skipped: [] as string[] });
+/** Number of convolutions a step of the model queues. */
+function layersOf(module: Module): number {
+  return module instanceof ResBlock ? module.depth : 1;
+}
+
+/** Resolves when a tensor is computed, without reading more than one element of it. */
+async function finished(tensor: Tensor): Promise<void> {
+  const read = scope(() => ({ done: tensor.shape.reduce((part, _, axis) => narrow(part, axis, 0, 1), tensor).read() }));
+  await read.done;
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) fail('ERR_ABORTED', 'synthesis was aborted', signal.reason);
+}
+
+/** `promise`, or ERR_ABORTED as soon as the signal aborts. */
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  let abort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(new WeightNormError('ERR_ABORTED', 'synthesis was aborted', { cause: signal.reason }));
+    signal.addEventListener('abort', abort, { once: true });
+  });
   try {
-    for (const name of names) {
-      const part = await loadSafetensors(path.join(directory, name), { device });
-      for (const [key, tensor] of part) {
-        if (all.has(key)) {
-          for (const extra of part.values()) extra.dispose();
-          fail('ERR_FORMAT', `${path.join(directory, name)}: tensor ${describe(key)} is also in another file of the folder`);
-        }
-        all.set(key, tensor);
-      }
-      all.skipped.push(...part.skipped);
-    }
-    return all;
-  } catch (error) {
-    for (const tensor of all.values()) tensor.dispose();
-    throw error;
+    throwIfAborted(signal);
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }

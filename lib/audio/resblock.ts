@@ -37,6 +37,9 @@ export abstract class ResBlock extends Module {
     return current;
   }
 
+  /** Number of convolutions. */
+  abstract readonly depth: number;
+
   protected abstract steps(): ((x: Tensor, accumulation: Accumulation) => Tensor)[];
 }
 
@@ -49,6 +52,10 @@ export class ResBlock1 extends ResBlock {
     super();
     this.convs1 = dilations.map((dilation) => conv(channels, kernel, dilation, options));
     this.convs2 = dilations.map(() => conv(channels, kernel, 1, options));
+  }
+
+  override get depth(): number {
+    return 2 * this.convs1.length;
   }
 
   protected override steps(): ((x: Tensor, accumulation: Accumulation) => Tensor)[] {
@@ -68,6 +75,10 @@ export class ResBlock2 extends ResBlock {
   constructor(channels: number, kernel: number, dilations: readonly number[], options: HifiGanOptions) {
     super();
     this.convs = dilations.map((dilation) => conv(channels, kernel, dilation, options));
+  }
+
+  override get depth(): number {
+    return this.convs.length;
   }
 
   protected override steps(): ((x: Tensor, accumulation: Accumulation) => Tensor)[] {

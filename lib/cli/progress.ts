@@ -9,9 +9,14 @@ export class Progress {
     this.#stream = stream;
   }
 
+  /** Whether anything is drawn. */
+  get visible(): boolean {
+    return this.#stream.isTTY === true;
+  }
+
   /** Draws `fraction`, from 0 to 1, of the work called `label`. */
   update(label: string, fraction: number): void {
-    if (!this.#stream.isTTY) return;
+    if (!this.visible) return;
     const full = Math.round(Math.min(1, Math.max(0, fraction)) * cells);
     const line = `${'█'.repeat(full)}${'░'.repeat(cells - full)} ${String(Math.floor(fraction * 100)).padStart(3)}% ${label}`;
     if (line === this.#shown) return;

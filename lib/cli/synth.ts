@@ -42,7 +42,7 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
   const mel = kind === '.wav' ? await melOfRecording(input, config) : await melOfArray(input);
 
   const started = performance.now();
-  const samples = await model.synthesize(mel, { signal, onProgress: (fraction) => progress.update('synthesising', fraction) });
+  const samples = await model.synthesize(mel, { signal, onProgress: progress.visible ? (fraction) => progress.update('synthesising', fraction) : undefined });
   const seconds = (performance.now() - started) / 1000;
   await writeWav(output, samples, config.sampling_rate);
 

@@ -23,7 +23,7 @@ const block = 1 << 23;
  * `parametrizations.weight.original0`/`original1`) replaced by the plain `weight` = g · v / ‖v‖, in v's dtype (F64 becomes F32).
  * The norm's axes follow from g's shape. Other tensors are copied byte for byte, and so is the metadata. Works one
  * tensor at a time, and writes a complete file or none; `output` may be `input`.
- * @returns the names of the folded weights; empty when there was nothing to fold.
+ * @returns the names of the folded layers, as nn.foldWeightNorm gives them; empty when there was nothing to fold.
  */
 export async function foldCheckpoint(input: string, output: string, options: FoldOptions = {}): Promise<string[]> {
   const device = options.device ?? Device.get('cpu');
@@ -47,13 +47,18 @@ export async function foldCheckpoint(input: string, output: string, options: Fol
         options.onProgress?.(done / total);
       }
     });
-    return weights.map(({ name }) => name);
+    return weights.map(({ name }) => layerName(name));
   });
 }
 
 function checkLoadable(tensor: StoredTensor, path: string): void {
   if (isLoadable(tensor)) return;
   fail('ERR_FORMAT', `${path}: tensor ${describe(tensor.name)} of ${tensor.dtype} and shape [${tensor.shape.join(', ')}] cannot be folded; g and v must be F32, F16, BF16 or F64 with at least one element`);
+}
+
+/** 'ups.0.weight' as 'ups.0'; a weight that is not called 'weight' keeps its name. */
+function layerName(weight: string): string {
+  return weight === 'weight' ? '' : weight.replace(/\.weight$/, '');
 }
 
 function foldedDtype({ v }: NormedWeight): string {

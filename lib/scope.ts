@@ -1,6 +1,6 @@
 import { fail } from './errors.js';
 import type { Module } from './nn/module.js';
-import { held, isTensor } from './nn/walk.js';
+import { isTensor, visitTensors } from './nn/walk.js';
 import type { Tensor } from './tensor.js';
 
 const stack: (Set<Tensor> | null)[] = [];
@@ -89,8 +89,7 @@ export function scope<T>(fn: () => T): T {
 
 function release(made: Set<Tensor>): void {
   if (made.size === 0) return;
-  for (const module of liveModules()) {
-    for (const { value } of held(module)) made.delete(value as Tensor);
-  }
+  const keep = (tensor: Tensor): unknown => made.delete(tensor);
+  for (const module of liveModules()) visitTensors(module, keep);
   for (const tensor of made) tensor.dispose();
 }

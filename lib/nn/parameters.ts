@@ -1,7 +1,7 @@
 import { liveModules } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import type { Module } from './module.js';
-import { held, modulesOf, tensorPlaces } from './walk.js';
+import { modulesOf, tensorPlaces, visitTensors } from './walk.js';
 
 /** @internal Puts new tensors in the places of old ones everywhere in a tree, and disposes the old. */
 export function replaceTensors(root: Module, replacements: ReadonlyMap<Tensor, Tensor>): void {
@@ -17,8 +17,7 @@ export function replaceTensors(root: Module, replacements: ReadonlyMap<Tensor, T
 /** @internal Disposes tensors that were parameters, except those that some module still holds. */
 export function retire(tensors: Iterable<Tensor>): void {
   const retired = new Set(tensors);
-  for (const module of liveModules()) {
-    for (const { value } of held(module)) retired.delete(value as Tensor);
-  }
+  const keep = (tensor: Tensor): unknown => retired.delete(tensor);
+  for (const module of liveModules()) visitTensors(module, keep);
   for (const tensor of retired) tensor.dispose();
 }

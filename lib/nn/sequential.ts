@@ -3,7 +3,6 @@ import { nativeOf, type Tensor } from '../tensor.js';
 import { Activation, Snake } from './activations.js';
 import { ConvLayer } from './conv-layer.js';
 import { Layer } from './layer.js';
-import { Linear } from './linear.js';
 import { Module } from './module.js';
 import { isModule } from './walk.js';
 
@@ -108,5 +107,5 @@ function isConv(module: Module): module is ConvLayer {
 /** Snake depends on where the channels are; other activations do not. */
 function agree(activation: Activation, layer: Layer): boolean {
   if (!(activation instanceof Snake)) return true;
-  return !(layer instanceof Linear) && layer instanceof ConvLayer && layer.layout === activation.layout;
+  return layer instanceof ConvLayer && layer.layout === activation.layout;
 }

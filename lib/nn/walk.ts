@@ -53,6 +53,26 @@ function setter<K extends string | number>(target: Record<K, unknown>, key: K): 
   };
 }
 
+/** @internal Calls `visit` for every tensor that a module holds itself: what {@link held} finds, without its names and cheaply, for every module at every end of a scope. */
+export function visitTensors(module: Module, visit: (tensor: Tensor) => void): void {
+  const record = module as unknown as Record<string, unknown>;
+  for (const name of Object.keys(record)) visitIn(record[name], visit, null);
+}
+
+function visitIn(value: unknown, visit: (tensor: Tensor) => void, above: readonly unknown[] | null): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (isTensor(value)) {
+    visit(value);
+  } else if (Array.isArray(value) || (!isModule(value) && isMap(value))) {
+    if (above?.includes(value)) return;
+    const line = above ? [...above, value] : [value];
+    for (const item of value.values()) {
+      if (holdsPlainValues(item)) return;
+      visitIn(item, visit, line);
+    }
+  }
+}
+
 /** Long arrays and Maps of numbers or strings hold no parameters and need not be searched. */
 function holdsPlainValues(first: unknown): boolean {
   return typeof first === 'number' || typeof first === 'string' || typeof first === 'boolean';

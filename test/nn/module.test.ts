@@ -6,6 +6,13 @@ import { values } from '../support/random';
 describe.each(devices)('Module on %s', (_, device) => {
   const make = (seed: number): Tensor => device.tensor(values(4, seed));
 
+  /** Brings the scales of every layer that earlier tests left alive up to date, so that tensors can be counted. */
+  function settle(): void {
+    const layer = new nn.WeightNormLinear(1, 1, { device });
+    scope(() => void layer.forward(device.ones([1, 1])));
+    layer.dispose();
+  }
+
   class Tree extends nn.Module {
     own = make(1);
     list = [make(2), make(3)];
@@ -111,6 +118,7 @@ describe.each(devices)('Module on %s', (_, device) => {
   });
 
   test('dispose frees the parameters and cached scales of the tree; again does nothing', () => {
+    settle();
     const { tensors } = device.memory();
     const shared = new nn.WeightNormConv1d(4, 4, 3, { device, padding: 1 });
     const net = new nn.Sequential(
@@ -132,12 +140,56 @@ describe.each(devices)('Module on %s', (_, device) => {
   });
 
   test('layers in layout mlx are disposed with what they cached', () => {
+    settle();
     const { tensors } = device.memory();
     for (const Layer of [nn.Conv1d, nn.WeightNormConv1d]) {
       const conv = new Layer(4, 3, 3, { device, layout: 'mlx' });
       scope(() => void conv.forward(device.ones([1, 5, 4])));
       conv.dispose();
     }
+    expect(device.memory().tensors).toBe(tensors);
+  });
+
+  test('loading, converting and folding leave no tensors behind, and drop what was cached at once', () => {
+    const layers = (o: { layout?: nn.Layout; dim?: number }): nn.Sequential =>
+      new nn.Sequential(
+        new nn.WeightNormConv1d(4, 4, 3, { device, padding: 1, ...o }),
+        new nn.WeightNormConvTranspose1d(4, 4, 3, { device, padding: 1, ...o }),
+      );
+    for (const o of [{}, { dim: 1 }, { layout: 'mlx' }, { layout: 'mlx', dim: 1 }] as const) {
+      const x = device.ones([1, 4, 4]);
+      const states = (['weight_g', 'folded'] as const).flatMap((naming) =>
+        (['torch', 'mlx'] as const).map((layout) => [layout, layers(o).stateDict({ naming, layout })] as const),
+      );
+      settle();
+      const net = layers(o);
+      const { tensors } = device.memory();
+      for (const [layout, state] of states) {
+        scope(() => void net.forward(x));
+        net.loadStateDict(state, { layout });
+        expect(device.memory().tensors).toBe(tensors);
+      }
+      for (const dtype of ['float16', 'float32'] as const) {
+        scope(() => void net.forward(dtype === 'float16' ? x : x.to('float16')));
+        net.to(dtype);
+        expect(device.memory().tensors).toBe(tensors);
+      }
+      scope(() => void net.forward(x));
+      nn.foldWeightNorm(net);
+      // One weight in the place of g and v.
+      expect(device.memory().tensors).toBe(tensors - 2);
+    }
+  });
+
+  test('loading one tensor under two names leaves none behind', () => {
+    class Tied extends nn.Module {
+      a = make(1);
+      b = [this.a];
+    }
+    const tied = new Tied();
+    const state = new Tied().stateDict();
+    const { tensors } = device.memory();
+    tied.loadStateDict(state);
     expect(device.memory().tensors).toBe(tensors);
   });
 

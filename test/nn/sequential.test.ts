@@ -88,14 +88,27 @@ describe.each(devices)('Sequential on %s', (_, device) => {
       }
       override forward(input: Tensor): Tensor {
         this.#seen = input;
-        return input;
+        return this.negate ? F.mul(input, -1) : input;
+      }
+      constructor(readonly negate: boolean) {
+        super();
       }
     }
-    const tap = new Tap();
-    const net = new nn.Sequential(conv(), tap, new nn.ReLU(), conv());
-    const out = await net.forward(x).read();
-    const seen = tap.seen as Tensor;
-    expect(seen.disposed).toBe(false);
-    expect(relativeError(await net.at(3).forward(F.relu(seen)).read(), out)).toBeLessThanOrEqual(1e-6);
+    for (const negate of [false, true]) {
+      const tap = new Tap(negate);
+      const net = new nn.Sequential(conv(), tap, new nn.ReLU(), conv());
+      const out = await net.forward(x).read();
+      const seen = tap.seen as Tensor;
+      expect(seen.disposed).toBe(false);
+      expect(
+        relativeError(
+          await net
+            .at(3)
+            .forward(F.relu(F.mul(seen, negate ? -1 : 1)))
+            .read(),
+          out,
+        ),
+      ).toBeLessThanOrEqual(1e-6);
+    }
   });
 });

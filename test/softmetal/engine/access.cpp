@@ -41,17 +41,26 @@ struct Access {
 [[noreturn]] void unmapped(const Access& access) {
   Arena& arena = Arena::instance();
   Execution& e = execution();
-  if (arena.contains(access.address)) {
-    if (arena.find(access.address) == Arena::freedMarker()) access.fail(format("%s of %zu bytes of a freed buffer", verb(access.flags), access.size));
-    if (Region* region = arena.near(access.address); region && region != Arena::freedMarker()) access.outOfBounds(region);
+  if (arena.find(access.address) == Arena::freedMarker()) access.fail(format("%s of %zu bytes of a freed buffer", verb(access.flags), access.size));
+  Region* nearest = nullptr;
+  size_t distance = 1 << 20;
+  const auto consider = [&](Region* region) {
+    const auto* p = static_cast<const char*>(access.address);
+    const size_t away = p < region->base ? region->base - p : p - region->base - region->length;
+    if (away < distance) nearest = region, distance = away;
+  };
+  for (int i = 0; i < e.dispatch->kernel->parameterCount; i++)
+    if (e.dispatch->kernel->attributes[i].kind == kSmBuffer) consider(e.dispatch->buffers[e.dispatch->kernel->attributes[i].index].region);
+  for (Region* region : e.dispatch->resident) consider(region);
+  if (arena.contains(access.address))
+    for (Region* region : e.threadgroupRegions) consider(region);
+  if (nearest) access.outOfBounds(nearest);
+  for (Region* region : e.threadgroupRegions) {
+    const long offset = static_cast<const char*>(access.address) - region->base;
+    if (offset >= -4096 && offset < static_cast<long>(region->length) + 4096) access.outOfBounds(region);
   }
-  if (e.dispatch->library->contains(access.address)) {
-    for (Region* region : e.threadgroupRegions) {
-      const long offset = static_cast<const char*>(access.address) - region->base;
-      if (offset >= -4096 && offset < static_cast<long>(region->length) + 4096) access.outOfBounds(region);
-    }
+  if (e.dispatch->library->contains(access.address))
     access.fail(format("%s of %zu bytes of a program-scope variable", verb(access.flags), access.size));
-  }
   access.fail(format("%s of %zu bytes at the invalid address %p", verb(access.flags), access.size, access.address));
 }
 
@@ -157,6 +166,7 @@ void check(const Access& access) {
         const size_t from = std::max(word, offset), to = std::min(word + 4, offset + size);
         if (region->firstUninitialised(from, to - from) < to - from)
           access.fail(format("read of uninitialised memory at offset %zu of ", from) + nameOf(region));
+        cell.initialised |= bytes;  // written by the CPU: no need to look again
       }
       if (access.flags & kSmWrite) cell.initialised |= bytes;
     }

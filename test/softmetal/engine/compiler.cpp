@@ -15,6 +15,7 @@
 #include "../msl/abi.h"
 #include "faults.h"
 #include "rewriter.h"
+#include "rewriter_hash.h"
 
 namespace softmetal {
 namespace {
@@ -90,8 +91,6 @@ const std::string& headerText() {
   return text;
 }
 
-constexpr int kRewriterVersion = 1;  // part of the cache key: raise it when rewritten text changes
-
 std::string codeFlags(const CompileOptions& options) {
   std::string flags = options.fastMath ? "-O2 -ffast-math" : "-O1 -ffp-contract=off";
   flags +=
@@ -99,7 +98,7 @@ std::string codeFlags(const CompileOptions& options) {
       " -mllvm -tsan-instrument-atomics=0 -g1 -fPIC -fno-exceptions -fno-rtti -nostdinc -fvisibility=hidden"
       " -fno-optimize-sibling-calls -fno-vectorize -fno-slp-vectorize -fno-strict-aliasing"
       " -Xclang -ffloat16-excess-precision=none -Xclang -fbfloat16-excess-precision=none"
-      " -Wno-everything -Werror=return-type -Werror=uninitialized -Werror=c++17-extensions";
+      " -Wno-everything -Werror=return-type -Werror=uninitialized";
   flags += __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? " -mavx2 -mfma -mf16c" : " -msse4.1";
   return flags;
 }
@@ -149,7 +148,7 @@ Compiled compile(const std::string& source, const CompileOptions& requested) {
   const auto start = std::chrono::steady_clock::now();
   CompileOptions options = requested;
   options.fastMath |= setting(Setting::kFastMath) != 0;
-  const std::string key = contentHash(std::to_string(kRewriterVersion) + codeFlags(options) + preprocessFlags(options) + headerText() +
+  const std::string key = contentHash(kRewriterHash + codeFlags(options) + preprocessFlags(options) + headerText() +
                                       ownLibrary().string() + source);
   const fs::path cache = cacheDirectory(), target = cache / (key + ".so");
   Compiled compiled{target.string(), "", 0, fs::exists(target)};

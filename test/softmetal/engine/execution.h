@@ -59,7 +59,9 @@ struct Execution {
   Epoch threadgroupStart = 1;  // of the running threadgroup
   Epoch threadgroupOrder = 1, deviceOrder = 1;  // last barrier that ordered threadgroup and device memory
 };
-Execution& execution();
+// Made when the library is loaded and never destroyed: threads may still run while the process ends.
+extern Execution* const theExecution;
+inline Execution& execution() { return *theExecution; }
 
 std::string describeThread(const KernelThread& thread);
 

@@ -303,10 +303,7 @@ std::string report() {
 
 }  // namespace
 
-Execution& execution() {
-  static auto* instance = new Execution;
-  return *instance;
-}
+Execution* const theExecution = new Execution;
 
 std::unique_lock<std::recursive_mutex> bulkLock() { return std::unique_lock(executorMutex()); }
 

@@ -119,14 +119,24 @@ class Rewriter {
     if (s == "kernel") return kernel();
     if (s == "threadgroup" && depth_ > 0) return threadgroupQualifier();
     if (s == "using" || s == "typedef") noteAlias();
+    if (isHalfLiteral(s)) {
+      out_ += "(half)" + s.substr(0, s.size() - 1) + "f";
+      return;
+    }
     if (depth_ > 0 && s == "is_function_constant_defined") return constantDefined();
     if (isIdentifier(s)) {
       if (depth_ == 0) lastNames_.push_back(s);
       if (functionDepth_ >= 0 && depth_ > functionDepth_) references_[function_].insert(s);
+      if (!initialised_.empty()) references_[initialised_].insert(s);
       if (depth_ == 0 && s == "is_function_constant_defined") return constantDefined();
       if (vectorConstructor()) return;
     }
     out_ += s;
+  }
+
+  static bool isHalfLiteral(const std::string& s) {
+    const bool isNumber = isdigit(static_cast<unsigned char>(s[0])) || (s[0] == '.' && s.size() > 1);
+    return isNumber && (s.back() == 'h' || s.back() == 'H') && s.compare(0, 2, "0x") && s.compare(0, 2, "0X");
   }
 
   void track(const std::string& s) {
@@ -148,7 +158,11 @@ class Rewriter {
       candidate_ = lastNames_.back();
     if (s == "(") parens_++;
     if (s == ")") parens_--;
-    if (s == "=" && depth_ == namespaceDepth_) lastNames_.push_back(s);
+    if (s == "=" && depth_ == namespaceDepth_ && !lastNames_.empty()) {
+      initialised_ = lastNames_.back();
+      lastNames_.push_back(s);
+    }
+    if (s == ";") initialised_.clear();
     if (s == ";" || s == "{" || s == "}") {
       lastNames_.clear();
       templateKind_ = kNone;
@@ -255,8 +269,8 @@ class Rewriter {
     Kernel kernel;
     if (text(i) == "decltype") {
       i = behind(next(i), "(", ")");
-    } else if (text(i) == "void") {
-      i = next(i);
+    } else if (text(i) == "void" || (templateKind_ == kInstantiation && text(next(next(i))) == "<")) {
+      i = next(i);  // void, or the name of the function's type
     } else {
       return fail("a kernel must return void, not '" + text(i) + "'");
     }
@@ -447,6 +461,7 @@ class Rewriter {
   bool inKernel_ = false;
   TemplateKind templateKind_ = kNone;
   std::string hostName_, maxThreads_, candidate_, function_;
+  std::string initialised_;  // the variable whose initialiser is being read, at namespace scope
   std::vector<std::string> lastNames_;  // identifiers of the current statement at namespace scope
   std::set<std::string> aliases_;
   std::map<std::string, std::set<std::string>> references_;

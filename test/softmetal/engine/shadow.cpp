@@ -80,15 +80,8 @@ size_t Region::firstUninitialised(size_t offset, size_t size) const {
   return size;
 }
 
-Arena& Arena::instance() {
-  static auto* arena = new Arena;
-  return *arena;
-}
-
-Region* Arena::freedMarker() {
-  static auto* marker = new Region;
-  return marker;
-}
+Region Arena::freed_;
+Arena* const Arena::instance_ = new Arena;
 
 Arena::Arena()
     : base_(reserve(kSize, PROT_NONE)),
@@ -137,15 +130,6 @@ void Arena::release(std::unique_ptr<Region> region) {
   std::lock_guard lock(arenaMutex());
   for (size_t i = 0; i < body / kGranule; i++) granules_[(offset >> kGranuleShift) + i] = freedMarker();
   freedRanges().emplace(body + kGranule, offset);
-}
-
-Region* Arena::near(const void* address) const {
-  const size_t granule = (static_cast<const char*>(address) - base_) >> kGranuleShift;
-  for (size_t distance = 1; distance <= 2; distance++) {
-    if (granule >= distance && granules_[granule - distance]) return granules_[granule - distance];
-    if (granules_[granule + distance]) return granules_[granule + distance];
-  }
-  return nullptr;
 }
 
 }  // namespace softmetal

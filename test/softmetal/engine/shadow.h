@@ -55,7 +55,7 @@ struct Region {
 // Address space for buffers: every region is surrounded by unmapped pages, and freed addresses are not reused soon.
 class Arena {
  public:
-  static Arena& instance();
+  static Arena& instance() { return *instance_; }
   std::unique_ptr<Region> allocate(size_t length);  // null when out of memory
   std::unique_ptr<Region> adopt(void* memory, size_t length);  // memory of the caller
   void release(std::unique_ptr<Region> region);
@@ -67,12 +67,12 @@ class Arena {
   bool contains(const void* address) const {
     return reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(base_) < kSize;
   }
-  // The region whose surroundings hold the address, for messages.
-  Region* near(const void* address) const;
-  static Region* freedMarker();
+  static Region* freedMarker() { return &freed_; }
 
  private:
   Arena();
+  static Arena* const instance_;  // made when the library is loaded, never destroyed
+  static Region freed_;
   static constexpr size_t kSize = size_t{1} << 38, kGranuleShift = 16, kGranule = size_t{1} << kGranuleShift;
   char* base_;
   char* shadow_;

@@ -56,6 +56,7 @@ void softmetal_release_hang(void) { softmetal::releaseHang(); }
 
 uint64_t softmetal_violation_count(void) { return softmetal::violationCount(); }
 uint64_t softmetal_take_violations(char* buffer, uint64_t size) {
+  if (!buffer || !size) return 0;
   std::string text;
   for (const std::string& message : softmetal::takeViolations()) text += message + "\n";
   return copyOut(text, buffer, size);

@@ -9,7 +9,8 @@
 #define threadgroup
 #define SM_THREADGROUP_VARIABLE static __attribute__((section("sm_threadgroup")))
 #define SM_UNCHECKED __attribute__((no_sanitize("thread")))
-#define SM_CALL __attribute__((no_sanitize("thread"), noinline))  // keeps the caller's address
+// Keeps the caller's address: one for each call in the source.
+#define SM_CALL __attribute__((no_sanitize("thread"), noinline, noduplicate, nomerge))
 
 typedef unsigned char uchar;
 typedef unsigned short ushort;
@@ -53,8 +54,8 @@ SM_VECTORS(bool)
 #define FLT_MAX 3.402823466e+38f
 #define FLT_MIN 1.175494351e-38f
 #define FLT_EPSILON 1.192092896e-07f
-#define HALF_MAX 65504.0h
-#define HALF_MIN 6.103515625e-05h
+#define HALF_MAX ((half)65504.0f)
+#define HALF_MIN ((half)6.103515625e-05f)
 #define INT_MAX 2147483647
 #define INT_MIN (-2147483647 - 1)
 #define UINT_MAX 4294967295u
@@ -139,7 +140,8 @@ void fill(V& v, const A& a, const Rest&... rest) {
 }
 template <class V, class A, int N>
 struct convert {
-  static V apply(const A& a) { return __builtin_convertvector(a, V); }
+  typedef typename vectorInfo<A>::element Vector __attribute__((ext_vector_type(N)));
+  static V apply(const A& a) { return __builtin_convertvector((Vector)a, V); }
 };
 template <class V, class A>
 struct convert<V, A, 1> {
@@ -163,12 +165,6 @@ struct construct<V> {
 };
 }  // namespace detail
 
-// The rewriter turns functional casts to vector types into this.
-template <class V, class... A>
-V sm_make(const A&... a) {
-  return detail::construct<V, A...>::apply(a...);
-}
-
 // Packed vectors have the alignment of their element.
 #define SM_PACKED(T)                                                          \
   struct packed_##T##3 {                                                      \
@@ -176,10 +172,23 @@ V sm_make(const A&... a) {
     packed_##T##3() = default;                                                \
     packed_##T##3(T##3 v) : x(v.x), y(v.y), z(v.z) {}                         \
     packed_##T##3(T a, T b, T c) : x(a), y(b), z(c) {}                        \
-    operator T##3() const { return sm_make<T##3>(x, y, z); }                  \
+    operator T##3() const {                                                   \
+      T##3 v;                                                                 \
+      v[0] = x;                                                               \
+      v[1] = y;                                                               \
+      v[2] = z;                                                               \
+      return v;                                                               \
+    }                                                                         \
     T operator[](int i) const { return (&x)[i]; }                             \
     T& operator[](int i) { return (&x)[i]; }                                  \
   };                                                                          \
+  namespace detail {                                                          \
+  template <>                                                                 \
+  struct vectorInfo<packed_##T##3> {                                          \
+    enum { count = 3 };                                                       \
+    typedef T element;                                                        \
+  };                                                                          \
+  }                                                                           \
   typedef T packed_##T##2 __attribute__((ext_vector_type(2), aligned(sizeof(T)))); \
   typedef T packed_##T##4 __attribute__((ext_vector_type(4), aligned(sizeof(T))));
 SM_PACKED(float)
@@ -191,6 +200,12 @@ SM_PACKED(ushort)
 SM_PACKED(char)
 SM_PACKED(uchar)
 #undef SM_PACKED
+
+// The rewriter turns functional casts to vector types into this.
+template <class V, class... A>
+V sm_make(const A&... a) {
+  return detail::construct<V, A...>::apply(a...);
+}
 
 template <class T>
 struct numeric_limits;

@@ -21,6 +21,7 @@ void softmetal_release_hang(void);
 // Rules broken since the process started, by the API's user or by a kernel.
 uint64_t softmetal_violation_count(void);
 // The messages not taken yet, one a line, which forgets them. Returns their full length; writes at most size bytes, ended by 0.
+// Without a buffer nothing is taken and the result is 0.
 uint64_t softmetal_take_violations(char* buffer, uint64_t size);
 
 // Counters as JSON (see the README). Returns the full length; writes at most size bytes, ended by 0.

@@ -56,6 +56,7 @@ class CommandStream {
   void requireQueue();
   void openBuffer();
   void openEncoder();
+  bool fencePending();
   void passFence();
   void closeOrPass();
   bool conflicts(const Use& use) const;

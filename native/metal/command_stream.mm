@@ -61,12 +61,17 @@ void CommandStream::openBuffer() {
   operations_ = 0;
 }
 
+// Completed work needs no fence, and failed work may never have updated it; within a command buffer events order.
+bool CommandStream::fencePending() {
+  return fenceUpdated_ && flight_->busy();
+}
+
 void CommandStream::openEncoder() {
   openBuffer();
   if (encoder_) return;
   encoder_ = [buffer_ computeCommandEncoderWithDispatchType:MTLDispatchTypeConcurrent];
   if (!encoder_) refuse("command encoder");
-  if (fenceUpdated_) [encoder_ waitForFence:fence_];
+  if (fencePending()) [encoder_ waitForFence:fence_];
   touched_.clear();
 }
 
@@ -81,7 +86,7 @@ void CommandStream::closeOrPass() {
 // Keeps the chain of fences whole where no encoder of ours has work: an empty one might be left out.
 void CommandStream::passFence() {
   id<MTLBlitCommandEncoder> encoder = [buffer_ blitCommandEncoder];
-  if (fenceUpdated_) [encoder waitForFence:fence_];
+  if (fencePending()) [encoder waitForFence:fence_];
   [encoder fillBuffer:token_ range:NSMakeRange(0, token_.length) value:0];
   [encoder updateFence:fence_];
   [encoder endEncoding];

@@ -47,6 +47,8 @@ class Flight {
   // `output` is, or null; it fails with any of them.
   void derive(const FatePtr& batch, const std::vector<MetalBuffer*>& inputs, MetalBuffer& output, const core::StoragePtr& storage);
   bool intact(const MetalBuffer& buffer);
+  // Anything committed and not yet retired.
+  bool busy();
 
   // Answers when `tensor` is computed. `open`: the batch being encoded, or null. True: the open one must be committed.
   bool read(const core::Tensor& tensor, core::Backend::ReadDone done, Batch* open);

@@ -96,6 +96,11 @@ bool Flight::intact(const MetalBuffer& buffer) {
   return std::none_of(buffer.fates.begin(), buffer.fates.end(), [](const FatePtr& fate) { return fate->state == Fate::State::kFailed; });
 }
 
+bool Flight::busy() {
+  std::lock_guard lock(mutex_);
+  return !batches_.empty();
+}
+
 bool Flight::read(const core::Tensor& tensor, core::Backend::ReadDone done, Batch* open) {
   Batch::Read read{tensor, std::move(done)};
   {

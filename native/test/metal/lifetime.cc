@@ -55,6 +55,19 @@ void encoding() {
     const Tensor y = session.run(op);
     session.synchronize();
   });
+  {
+    // x's memory is free once a is encoded, and b's operation takes it while a's may still be reading.
+    session.device()->trim();
+    const Tensor other = session.upload(noise(300, 2), {300});
+    cost("memory reused within a command buffer", 1, 2, session, [&] {
+      session.synchronize();
+      Tensor y = session.run(relu(x));
+      const Tensor a = session.run(relu(y));
+      y = {};
+      const Tensor b = session.run(relu(other));
+      session.synchronize();
+    });
+  }
   const metal::Overrides before = metal::overrides();
   metal::overrides().maxOps = 4;
   cost("ten operations, four a command buffer", 3, 7, session, [&] {

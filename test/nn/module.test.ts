@@ -50,6 +50,7 @@ describe.each(devices)('Module on %s', (_, device) => {
     child.self.push(child.self);
     expect([...parent.namedParameters().keys()]).toEqual(['weight', 'child.weight']);
     expect([...parent.namedModules().keys()]).toEqual(['', 'child']);
+    scope(() => void device.ones([1]));
   });
 
   test('to(dtype) converts every parameter in place and returns the module', async () => {
@@ -166,6 +167,7 @@ describe.each(devices)('Module on %s', (_, device) => {
       const { tensors } = device.memory();
       for (const [layout, state] of states) {
         scope(() => void net.forward(x));
+        expect((net.at(0) as nn.Conv1d).weight.disposed).toBe(false);
         net.loadStateDict(state, { layout });
         expect(device.memory().tensors).toBe(tensors);
       }

@@ -1,4 +1,5 @@
-import { type DType, functional as F, nn, type Tensor } from 'weightnorm';
+import { type DType, functional as F, nn, type Tensor, WeightNormError } from 'weightnorm';
+import { addon } from '../../dist/native.js';
 import { relativeError } from '../support/conv-reference';
 import { devices } from '../support/devices';
 import { expectError } from '../support/errors';
@@ -143,6 +144,24 @@ describe.each(devices)('state dicts on %s', (_, device) => {
     const state = new Net().stateDict();
     state.set('first.weight_g', device.ones([4, 1, 1]));
     expectError(() => plain.loadStateDict(state), 'ERR_KEYS', /first\.weight_g is \[4, 1, 1\] and must be \[8, 4, 3\] with the normalised axes as 1/);
+    expect(await net.forward(x).read()).toEqual(y);
+  });
+
+  test('when loading fails half-way nothing changes and nothing is left over', async () => {
+    const net = source();
+    const y = await net.forward(x).read();
+    const state = new Net().stateDict();
+    const { cast } = addon;
+    const { tensors } = device.memory();
+    let calls = 0;
+    const spy = jest.spyOn(addon, 'cast').mockImplementation((tensor, dtype) => {
+      if (++calls > 4) throw new WeightNormError('ERR_MEMORY', 'no more memory');
+      return cast(tensor, dtype);
+    });
+    expectError(() => net.loadStateDict(state), 'ERR_MEMORY', /no more memory/);
+    spy.mockRestore();
+    expect(calls).toBe(5);
+    expect(device.memory().tensors).toBe(tensors);
     expect(await net.forward(x).read()).toEqual(y);
   });
 

@@ -48,7 +48,9 @@ void Encoder::external(std::initializer_list<Use> uses, const std::function<void
   stream_.external(list, encode);
 }
 
-void Encoder::keep(id object) { stream_.keep(object); }
+void Encoder::keep(id object) {
+  stream_.keep(object);
+}
 
 Dispatch& Dispatch::bind(uint32_t index, const core::Tensor& tensor, Access access) {
   if (!tensor) {

@@ -12,8 +12,9 @@ std::vector<CompileRecord> compileRecords(core::Device&) {
   return {};
 }
 
-std::vector<std::string> kernelLibraries() {
+std::vector<KernelFunction> kernelFunctions(core::Device&) {
   return {};
+};
 }
 
 }  // namespace weightnorm::metal

@@ -9,8 +9,8 @@ namespace {
 // Elements of one task at most, so that what it read stays in a second-level cache until it writes; and at least.
 constexpr int64_t kMostElements = int64_t{1} << 17;
 constexpr int64_t kLeastElements = int64_t{1} << 14;
-// Columns side by side in one task, when tasks read whole columns and when they read parts of them.
-constexpr int64_t kFewColumns = 128;
+// Neighbouring elements of a row that a task reads at least, if it reads whole columns, and columns if it reads parts.
+constexpr int64_t kLeastRun = 1024;
 constexpr int64_t kManyColumns = 2048;
 // Values behind each partial sum at least, so that the sums are little traffic.
 constexpr int64_t kLeastDepth = 64;
@@ -28,10 +28,9 @@ NestPlan::NestPlan(const core::Shape& shape, uint32_t reduce) {
   if (std::none_of(axes_.begin(), axes_.end(), isReduced)) axes_.insert(axes_.begin(), {1, 0, true});
   if (std::all_of(axes_.begin(), axes_.end(), isReduced)) axes_.insert(axes_.begin(), {1, 0, false});
 
-  const int last = count() - 1;
   const int64_t wanted = std::clamp(kept_ * reduced_ / 32, kLeastElements, kMostElements);
   while (axis(keptSplit_).reduced) ++keptSplit_;
-  for (int i = 0; i <= last; ++i) {
+  for (int i = 0; i < count(); ++i) {
     if (axis(i).reduced && (!axis(reducedSplit_).reduced || axis(i).size > axis(reducedSplit_).size)) reducedSplit_ = i;
   }
   keptInside_ = kept_ / axis(keptSplit_).size;
@@ -42,7 +41,7 @@ NestPlan::NestPlan(const core::Shape& shape, uint32_t reduce) {
     keptInside_ /= axis(2).size;
   }
   const int64_t keptSize = axis(keptSplit_).size, reducedSize = axis(reducedSplit_).size;
-  const int64_t narrowest = std::min(keptSize, keptSplit_ == last ? kFewColumns : int64_t{1});
+  const int64_t narrowest = keptSplit_ == 0 ? 1 : std::min(keptSize, divideUp(kLeastRun, axis(keptSplit_).stride));
   if (reduced_ * keptInside_ * narrowest <= kMostElements) {
     reducedBlock_ = reducedSize;
     keptBlock_ = std::clamp(wanted / (reduced_ * keptInside_), narrowest, keptSize);

@@ -35,6 +35,23 @@ class NestPlan {
   // The most kept indices of one task.
   int64_t keptPerTask() const { return keptBlock_ * keptInside_; }
   Task task(int64_t index) const;
+  // Calls visit(piece, ahead) for pieces of a task that each hold about `elements` elements of whole kept indices, if its
+  // kept axis is outermost, or for the task itself; `ahead` elements lie between one piece and the next.
+  template <class Visit>
+  void eachPiece(const Task& task, int64_t elements, const Visit& visit) const {
+    const int64_t unit = reduced_ * keptInside_;
+    const Range whole = task.ranges[0];
+    if (keptSplit_ != 0 || reducedBlocks_ > 1) return visit(task, int64_t{0});
+    const int64_t step = elements > unit ? elements / unit : 1;
+    Task piece = task;
+    for (int64_t begin = whole.begin; begin < whole.end; begin += step) {
+      const int64_t end = begin + step < whole.end ? begin + step : whole.end;
+      piece.ranges[0] = {begin, end};
+      piece.keptBegin = task.keptBegin + (begin - whole.begin) * keptInside_;
+      piece.keptCount = (end - begin) * keptInside_;
+      visit(piece, step * unit);
+    }
+  }
 
  private:
   std::vector<core::Nest::Axis> axes_;  // at least one kept and one reduced, alternating, outermost first

@@ -124,11 +124,10 @@ struct Spread {
   }
   // All of `count` numbers `times` times.
   Coefficients repeats(const Coefficients& by, int64_t kept, int64_t count, int64_t times) {
-    for (int64_t t = 0; t < times; ++t) {
-      if (by.s) std::copy_n(by.s + kept, count, s + t * count);
-      if (by.a) std::copy_n(by.a + kept, count, a + t * count);
-      if (by.b) std::copy_n(by.b + kept, count, b + t * count);
-    }
+    const NormKernels& kernels = get_normKernels();
+    if (by.s) kernels.repeatFloats(by.s + kept, count, times, s);
+    if (by.a) kernels.repeatDoubles(by.a + kept, count, times, a);
+    if (by.b) kernels.repeatDoubles(by.b + kept, count, times, b);
     return {s, a, b};
   }
 };
@@ -158,6 +157,7 @@ void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const 
   } else if (walk.shape() == Shape::kFolded) {
     const int64_t fold = walk.fold();
     walk.each([&](const Block& block, int64_t kept) {
+      if (block.rows < 2 * fold) return columns(input.v, input.gradW, block, first + kept, both ? second + kept : nullptr);
       const Folded folded = foldBlock(block, fold);
       std::fill_n(spreadFirst, folded.wide.length, 0.0);
       if (both) std::fill_n(spreadSecond, folded.wide.length, 0.0);
@@ -181,7 +181,7 @@ void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const 
 }
 
 void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, const NestInput& input, void* out,
-               const Coefficients& by, bool stream) {
+               const Coefficients& by, Stores stores) {
   const Walk walk(plan, task);
   const auto& table = get_normKernels().write[static_cast<size_t>(apply)];
   const size_t dtype = static_cast<size_t>(input.dtype);
@@ -190,7 +190,7 @@ void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, co
   if (walk.shape() == Shape::kPlain) {
     const NormKernels::Write write = table[static_cast<size_t>(walk.leaf())][dtype];
     walk.each([&](const Block& block, int64_t kept) {
-      write(input.v, input.gradW, out, block, advance(by, kept), stream);
+      write(input.v, input.gradW, out, block, advance(by, kept), stores);
     });
     return;
   }
@@ -199,13 +199,13 @@ void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, co
     walk.each([&](const Block& block, int64_t kept) {
       const Folded folded = foldBlock(block, walk.fold());
       const Coefficients wide = spread.repeats(by, kept, block.length, walk.fold());
-      columns(input.v, input.gradW, out, folded.wide, wide, stream);
-      columns(input.v, input.gradW, out, folded.rest, wide, stream);
+      columns(input.v, input.gradW, out, folded.wide, wide, stores);
+      columns(input.v, input.gradW, out, folded.rest, wide, stores);
     });
   } else {
     walk.each([&](const Block& block, int64_t kept) {
       eachPiece(block, kept, walk.keptLength(), walk.lastLength(), [&](const Block& piece, int64_t k, int64_t count) {
-        columns(input.v, input.gradW, out, piece, spread.runs(by, k, count, walk.lastLength()), stream);
+        columns(input.v, input.gradW, out, piece, spread.runs(by, k, count, walk.lastLength()), stores);
       });
     });
   }

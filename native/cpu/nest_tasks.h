@@ -41,7 +41,7 @@ void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const 
 
 // Writes the elements of one task; coefficients counted from task.keptBegin.
 void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, const NestInput& input, void* out,
-               const Coefficients& by, bool stream);
+               const Coefficients& by, Stores stores);
 
 // Whether stores of an output this large should bypass the caches.
 bool streams(uint64_t bytes);
@@ -64,6 +64,9 @@ class NestSums {
   Term term_;
   Scratch<double> first_, second_;
 };
+
+// Elements summed before they are written: few enough for the first-level cache.
+constexpr int64_t kPieceElements = 8192;
 
 // Kept indices finished by one thread at a time after partial sums.
 constexpr int64_t kKeptGrain = 2048;

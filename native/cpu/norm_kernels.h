@@ -30,14 +30,20 @@ struct Coefficients {
   const double* b = nullptr;
 };
 
+// `stream`: stores bypass the caches. `ahead`: elements between what is written and what will be read next, which is
+// fetched meanwhile when streaming; 0 for none.
+struct Stores {
+  bool stream = false;
+  int64_t ahead = 0;
+};
+
 // Kernels may read, but not use, up to a vector past the elements of a tensor; `eps` is negative where it is unset.
 struct NormKernels {
   // first[k] += Σ of the term (for kSquareAndProduct: squares of v; second[k] += Σ gradW·v).
   using Sum = void (*)(const void* v, const void* gradW, Block block, double* first, double* second);
   Sum sum[3][2][3];  // [Term][Leaf][DType]
 
-  // `stream` bypasses the caches with the stores.
-  using Write = void (*)(const void* v, const void* gradW, void* out, Block block, Coefficients by, bool stream);
+  using Write = void (*)(const void* v, const void* gradW, void* out, Block block, Coefficients by, Stores stores);
   Write write[3][2][3];  // [Apply][Leaf][DType]
 
   // sums[k] += the sum of `inner` neighbours of `terms`, for k < count.
@@ -45,6 +51,9 @@ struct NormKernels {
   // Each of `count` numbers `inner` times in a row. Up to a vector past the end is overwritten.
   void (*spreadFloats)(const float* from, int64_t count, int64_t inner, float* to);
   void (*spreadDoubles)(const double* from, int64_t count, int64_t inner, double* to);
+  // All of `count` numbers, `times` times in a row, with the same liberty; also reads up to a vector past the end.
+  void (*repeatFloats)(const float* from, int64_t count, int64_t times, float* to);
+  void (*repeatDoubles)(const double* from, int64_t count, int64_t times, double* to);
 
   // n[i] = √squares[i], rounded to float32.
   void (*norms)(const double* squares, int64_t count, float* n);

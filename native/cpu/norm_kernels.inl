@@ -117,6 +117,8 @@ extern const NormKernels normKernels = {
     addRuns,
     spreadFloats,
     spreadDoubles,
+    repeatFloats,
+    repeatDoubles,
     norms,
     {scales<core::DType::kFloat32>, scales<core::DType::kFloat16>, scales<core::DType::kBFloat16>},
     {gradients<core::DType::kFloat32>, gradients<core::DType::kFloat16>, gradients<core::DType::kBFloat16>},

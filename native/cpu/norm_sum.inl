@@ -102,6 +102,21 @@ void addRuns(const double* terms, int64_t count, int64_t inner, double* sums) {
   }
 }
 
+// The terms of `count` elements one after the other. The last vector may hold terms of elements that follow.
+template <Term T, core::DType D>
+WN_INLINE void writeTerms(const void* v, const void* gradW, int64_t begin, int64_t count, double* terms, double* products) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const Wide x = loadWide<D>(v, begin + i);
+    storeD(terms + i, T == Term::kValue ? x.lo : x.lo * x.lo);
+    storeD(terms + i + kLanesD, T == Term::kValue ? x.hi : x.hi * x.hi);
+    if constexpr (T == Term::kSquareAndProduct) {
+      const Wide y = loadWide<D>(gradW, begin + i);
+      storeD(products + i, x.lo * y.lo);
+      storeD(products + i + kLanesD, x.hi * y.hi);
+    }
+  }
+}
+
 // Rows shorter than a vector, one after the other: terms first, then their sums.
 template <Term T, core::DType D>
 void sumShortRows(const void* v, const void* gradW, Block block, double* first, double* second) {
@@ -109,18 +124,7 @@ void sumShortRows(const void* v, const void* gradW, Block block, double* first, 
   const int64_t step = kTile / block.length;
   for (int64_t row = 0; row < block.rows; row += step) {
     const int64_t rows = block.rows - row < step ? block.rows - row : step;
-    const int64_t begin = block.offset + row * block.length;
-    // The last vector may hold elements of other rows; their terms are not used.
-    for (int64_t i = 0; i < rows * block.length; i += kLanes) {
-      const Wide x = loadWide<D>(v, begin + i);
-      storeD(terms + i, T == Term::kValue ? x.lo : x.lo * x.lo);
-      storeD(terms + i + kLanesD, T == Term::kValue ? x.hi : x.hi * x.hi);
-      if constexpr (T == Term::kSquareAndProduct) {
-        const Wide y = loadWide<D>(gradW, begin + i);
-        storeD(products + i, x.lo * y.lo);
-        storeD(products + i + kLanesD, x.hi * y.hi);
-      }
-    }
+    writeTerms<T, D>(v, gradW, block.offset + row * block.length, rows * block.length, terms, products);
     addRuns(terms, rows, block.length, first + row);
     if constexpr (T == Term::kSquareAndProduct) addRuns(products, rows, block.length, second + row);
   }
@@ -175,14 +179,64 @@ WN_INLINE void sumLastColumns(const void* v, const void* gradW, int64_t begin, i
   }
 }
 
-// Eight rows at a time: each is read as a stream, and the sums stay in the first-level cache.
+// sums[k] += Σ terms[i · length + k] over rows i, for k < length <= kVectors · kLanesD. Lanes past `length` are not used.
+template <int kVectors>
+WN_INLINE void addRowsOf(const double* terms, int64_t rows, int64_t length, double* sums) {
+  VecD even[kVectors], odd[kVectors];
+  for (int c = 0; c < kVectors; ++c) even[c] = odd[c] = zeroD();
+  int64_t row = 0;
+  for (; row + 2 <= rows; row += 2, terms += 2 * length) {
+    for (int c = 0; c < kVectors; ++c) {
+      even[c] = even[c] + loadD(terms + c * kLanesD);
+      odd[c] = odd[c] + loadD(terms + length + c * kLanesD);
+    }
+  }
+  double total[kVectors * kLanesD];
+  for (int c = 0; c < kVectors; ++c) {
+    if (row < rows) even[c] = even[c] + loadD(terms + c * kLanesD);
+    storeD(total + c * kLanesD, even[c] + odd[c]);
+  }
+  for (int64_t k = 0; k < length; ++k) sums[k] += total[k];
+}
+WN_INLINE void addRows(const double* terms, int64_t rows, int64_t length, double* sums) {
+  if (length <= kLanesD) return addRowsOf<1>(terms, rows, length, sums);
+  if (length <= 2 * kLanesD) return addRowsOf<2>(terms, rows, length, sums);
+  addRowsOf<4>(terms, rows, length, sums);
+}
+
+// A few columns whose rows follow one another: terms first, then their sums.
+template <Term T, core::DType D>
+void sumFewColumns(const void* v, const void* gradW, Block block, double* first, double* second) {
+  double terms[kTile + 2 * kPadding], products[kTile + 2 * kPadding];
+  const int64_t step = kTile / block.length;
+  for (int64_t row = 0; row < block.rows; row += step) {
+    const int64_t rows = block.rows - row < step ? block.rows - row : step;
+    writeTerms<T, D>(v, gradW, block.offset + row * block.length, rows * block.length, terms, products);
+    addRows(terms, rows, block.length, first);
+    if constexpr (T == Term::kSquareAndProduct) addRows(products, rows, block.length, second);
+  }
+}
+
+// Rows this near each other are fetched ahead by hand: hardware follows no more than one stream a page.
+constexpr int64_t kNearRows = 512;
+
+// Eight rows at a time, so that the sums stay in the first-level cache.
 template <Term T, core::DType D>
 void sumColumns(const void* v, const void* gradW, Block block, double* first, double* second) {
+  if (block.length <= 2 * kLanes && block.stride == block.length) {
+    return sumFewColumns<T, D>(v, gradW, block, first, second);
+  }
   for (int64_t row = 0; row < block.rows; row += 8) {
     const int64_t rows = block.rows - row < 8 ? block.rows - row : 8;
     const int64_t begin = block.offset + row * block.stride;
     int64_t j = 0;
     for (; j + kLanes <= block.length; j += kLanes) {
+      if (block.stride <= kNearRows) {
+        for (int64_t next = 8; next < 16; ++next) {
+          prefetch<D>(v, begin + next * block.stride + j);
+          if constexpr (T == Term::kSquareAndProduct) prefetch<D>(gradW, begin + next * block.stride + j);
+        }
+      }
       sumColumn<T, D>(v, gradW, begin + j, rows, block.stride, first + j, second + j);
     }
     if (j < block.length) {

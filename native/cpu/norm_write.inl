@@ -55,63 +55,84 @@ WN_INLINE void writePart(const void* v, const void* gradW, void* out, int64_t in
   storeAsN<D>(out, index, resultOf<A, D>(v, gradW, index, factor), n);
 }
 
-// Elements before `out` reaches the alignment of streaming stores.
+constexpr int64_t kLineBytes = 64;
+
+// Elements before `out` reaches a new cache line.
 template <core::DType D>
 WN_INLINE int64_t lead(const void* out, int64_t begin, int64_t length) {
   constexpr int64_t kSize = D == core::DType::kFloat32 ? 4 : 2;
-  constexpr int64_t kAlign = kSize * kLanes;
   const int64_t address = static_cast<int64_t>(reinterpret_cast<intptr_t>(out)) + begin * kSize;
-  const int64_t elements = (kAlign - address % kAlign) % kAlign / kSize;
+  const int64_t elements = (kLineBytes - address % kLineBytes) % kLineBytes / kSize;
   return elements < length ? elements : length;
 }
 
-// One row of the block; kColumns: the coefficients are by element, else `factor` serves all.
-// A row of at least a vector ends in a whole one that overlaps the one before: the same values are written twice.
-template <Apply A, core::DType D, bool kStream, bool kColumns>
-WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t begin, int64_t length, Coefficients by,
-                        Factor<A> factor) {
-  if (length < kLanes) {
-    if constexpr (kColumns) factor.load(by, 0);
-    return writePart<A, D>(v, gradW, out, begin, static_cast<int>(length), factor);
-  }
-  int64_t i = 0;
-  if constexpr (kStream) {
-    i = lead<D>(out, begin, length);
-    if (i > 0) {
-      if constexpr (kColumns) factor.load(by, 0);
-      writeWhole<A, D, false>(v, gradW, out, begin, factor);
-    }
-  }
-  for (; i + kLanes <= length; i += kLanes) {
-    if constexpr (kColumns) factor.load(by, i);
-    writeWhole<A, D, kStream>(v, gradW, out, begin + i, factor);
-  }
-  if (i < length) {
-    i = length - kLanes;
+// Elements [from, to) of a row that starts at `begin`; kColumns: the coefficients are by element, else `factor` serves all.
+template <Apply A, core::DType D, bool kColumns>
+WN_INLINE void writeSome(const void* v, const void* gradW, void* out, int64_t begin, int64_t from, int64_t to, Coefficients by,
+                         Factor<A> factor) {
+  int64_t i = from;
+  for (; i + kLanes <= to; i += kLanes) {
     if constexpr (kColumns) factor.load(by, i);
     writeWhole<A, D, false>(v, gradW, out, begin + i, factor);
+  }
+  if (i < to) {
+    if constexpr (kColumns) factor.load(by, i);
+    writePart<A, D>(v, gradW, out, begin + i, static_cast<int>(to - i), factor);
+  }
+}
+
+// One row. Streaming covers whole cache lines only, plain stores the rest of it: a line that meets both kinds is slow.
+template <Apply A, core::DType D, bool kStream, bool kColumns>
+WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t begin, int64_t length, int64_t ahead,
+                        Coefficients by, Factor<A> factor) {
+  if constexpr (kStream) {
+    constexpr int64_t kLine = kLineBytes / (D == core::DType::kFloat32 ? 4 : 2);
+    int64_t i = lead<D>(out, begin, length);
+    writeSome<A, D, kColumns>(v, gradW, out, begin, 0, i, by, factor);
+    for (; i + kLine <= length; i += kLine) {
+      if (ahead > 0) {
+        prefetch<D>(v, begin + i + ahead);
+        if constexpr (A == Apply::kGradient) prefetch<D>(gradW, begin + i + ahead);
+      }
+      for (int64_t j = i; j < i + kLine; j += kLanes) {
+        if constexpr (kColumns) factor.load(by, j);
+        writeWhole<A, D, true>(v, gradW, out, begin + j, factor);
+      }
+    }
+    writeSome<A, D, kColumns>(v, gradW, out, begin, i, length, by, factor);
+  } else if (length < kLanes) {
+    writeSome<A, D, kColumns>(v, gradW, out, begin, 0, length, by, factor);
+  } else {
+    // Ends in a whole vector that overlaps the one before: the same values are written twice.
+    int64_t i = 0;
+    for (; i + kLanes <= length; i += kLanes) {
+      if constexpr (kColumns) factor.load(by, i);
+      writeWhole<A, D, false>(v, gradW, out, begin + i, factor);
+    }
+    if (i < length) writeSome<A, D, kColumns>(v, gradW, out, begin, length - kLanes, length, by, factor);
   }
 }
 
 template <Apply A, core::DType D, bool kStream>
 void writeColumnsAs(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
   for (int64_t row = 0; row < block.rows; ++row) {
-    writeRow<A, D, kStream, true>(v, gradW, out, block.offset + row * block.stride, block.length, by, Factor<A>{});
+    writeRow<A, D, kStream, true>(v, gradW, out, block.offset + row * block.stride, block.length, 0, by, Factor<A>{});
   }
 }
 
 template <Apply A, core::DType D, bool kStream>
-void writeRowsAs(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
+void writeRowsAs(const void* v, const void* gradW, void* out, Block block, int64_t ahead, Coefficients by) {
   for (int64_t row = 0; row < block.rows; ++row) {
     Factor<A> factor;
     factor.broadcast(by, row);
-    writeRow<A, D, kStream, false>(v, gradW, out, block.offset + row * block.stride, block.length, by, factor);
+    const int64_t begin = block.offset + row * block.stride;
+    writeRow<A, D, kStream, false>(v, gradW, out, begin, block.length, ahead, by, factor);
   }
 }
 
 // Rows shorter than a vector, one after the other: with the coefficients spread over their elements, one row of columns.
 template <Apply A, core::DType D, bool kStream>
-void writeShortRows(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
+void writeShortRows(const void* v, const void* gradW, void* out, Block block, int64_t ahead, Coefficients by) {
   float s[kTile + kPadding];
   double a[kTile + kPadding], b[kTile + kPadding];
   const int64_t step = kTile / block.length;
@@ -122,28 +143,28 @@ void writeShortRows(const void* v, const void* gradW, void* out, Block block, Co
     if constexpr (A == Apply::kGradient) spreadDoubles(by.b + row, rows, block.length, b);
     const int64_t n = rows * block.length;
     const Coefficients spread{s, a, b};
-    writeRow<A, D, kStream, true>(v, gradW, out, block.offset + row * block.length, n, spread, Factor<A>{});
+    writeRow<A, D, kStream, true>(v, gradW, out, block.offset + row * block.length, n, ahead, spread, Factor<A>{});
   }
 }
 
 template <Apply A, core::DType D, bool kStream>
-void writeRowsOrShort(const void* v, const void* gradW, void* out, Block block, Coefficients by) {
+void writeRowsOrShort(const void* v, const void* gradW, void* out, Block block, int64_t ahead, Coefficients by) {
   if (block.length < kLanes && block.stride == block.length) {
-    writeShortRows<A, D, kStream>(v, gradW, out, block, by);
+    writeShortRows<A, D, kStream>(v, gradW, out, block, ahead, by);
   } else {
-    writeRowsAs<A, D, kStream>(v, gradW, out, block, by);
+    writeRowsAs<A, D, kStream>(v, gradW, out, block, ahead, by);
   }
 }
 
 template <Apply A, core::DType D>
-void writeRows(const void* v, const void* gradW, void* out, Block block, Coefficients by, bool stream) {
-  if (!stream || !kCanStream) return writeRowsOrShort<A, D, false>(v, gradW, out, block, by);
-  writeRowsOrShort<A, D, true>(v, gradW, out, block, by);
+void writeRows(const void* v, const void* gradW, void* out, Block block, Coefficients by, Stores stores) {
+  if (!stores.stream || !kCanStream) return writeRowsOrShort<A, D, false>(v, gradW, out, block, 0, by);
+  writeRowsOrShort<A, D, true>(v, gradW, out, block, stores.ahead, by);
   streamFence();
 }
 template <Apply A, core::DType D>
-void writeColumns(const void* v, const void* gradW, void* out, Block block, Coefficients by, bool stream) {
-  if (!stream || !kCanStream) return writeColumnsAs<A, D, false>(v, gradW, out, block, by);
+void writeColumns(const void* v, const void* gradW, void* out, Block block, Coefficients by, Stores stores) {
+  if (!stores.stream || !kCanStream) return writeColumnsAs<A, D, false>(v, gradW, out, block, by);
   writeColumnsAs<A, D, true>(v, gradW, out, block, by);
   streamFence();
 }

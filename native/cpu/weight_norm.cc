@@ -23,16 +23,18 @@ void weightNorm(const core::WeightNormOp& op, Pool& pool) {
     Scratch<double> squares(size * pool.threads());
     Scratch<float> s(size * pool.threads());
     pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
-      const NestPlan::Task task = plan.task(index);
       double* const sums = squares.at(size * worker);
       float* const scale = s.at(size * worker);
-      sumTask(plan, task, Term::kSquare, input, sums, nullptr);
-      if (scales(sums, g, task.keptBegin, task.keptCount, eps, scale)) {
-        writeTask(plan, task, Apply::kScale, input, w, {scale, nullptr, nullptr}, stream);
-      } else {
-        wideScales(sums, op.g, task.keptBegin, task.keptCount, eps);
-        writeTask(plan, task, Apply::kWideScale, input, w, {nullptr, sums, nullptr}, stream);
-      }
+      plan.eachPiece(plan.task(index), kPieceElements, [&](const NestPlan::Task& task, int64_t ahead) {
+        const Stores stores{stream, ahead};
+        sumTask(plan, task, Term::kSquare, input, sums, nullptr);
+        if (scales(sums, g, task.keptBegin, task.keptCount, eps, scale)) {
+          writeTask(plan, task, Apply::kScale, input, w, {scale, nullptr, nullptr}, stores);
+        } else {
+          wideScales(sums, op.g, task.keptBegin, task.keptCount, eps);
+          writeTask(plan, task, Apply::kWideScale, input, w, {nullptr, sums, nullptr}, stores);
+        }
+      });
     });
     return;
   }
@@ -49,9 +51,9 @@ void weightNorm(const core::WeightNormOp& op, Pool& pool) {
   pool.parallelFor(plan.tasks(), [&](int64_t index, int) {
     const NestPlan::Task task = plan.task(index);
     if (wide) {
-      writeTask(plan, task, Apply::kWideScale, input, w, {nullptr, sums.first() + task.keptBegin, nullptr}, stream);
+      writeTask(plan, task, Apply::kWideScale, input, w, {nullptr, sums.first() + task.keptBegin, nullptr}, {stream, 0});
     } else {
-      writeTask(plan, task, Apply::kScale, input, w, {s.at(task.keptBegin), nullptr, nullptr}, stream);
+      writeTask(plan, task, Apply::kScale, input, w, {s.at(task.keptBegin), nullptr, nullptr}, {stream, 0});
     }
   });
 }

@@ -22,12 +22,13 @@ void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
     const int64_t size = plan.keptPerTask() + Scratch<double>::kPadding;
     Scratch<double> first(size * pool.threads()), second(size * pool.threads());
     pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
-      const NestPlan::Task task = plan.task(index);
       double* const a = first.at(size * worker);
       double* const b = second.at(size * worker);
-      sumTask(plan, task, Term::kSquareAndProduct, input, a, b);
-      finish(a, b, task.keptBegin, task.keptCount);
-      writeTask(plan, task, Apply::kGradient, input, gradV, {nullptr, a, b}, stream);
+      plan.eachPiece(plan.task(index), kPieceElements, [&](const NestPlan::Task& task, int64_t ahead) {
+        sumTask(plan, task, Term::kSquareAndProduct, input, a, b);
+        finish(a, b, task.keptBegin, task.keptCount);
+        writeTask(plan, task, Apply::kGradient, input, gradV, {nullptr, a, b}, {stream, ahead});
+      });
     });
     return;
   }
@@ -41,7 +42,7 @@ void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
   pool.parallelFor(plan.tasks(), [&](int64_t index, int) {
     const NestPlan::Task task = plan.task(index);
     const Coefficients by{nullptr, sums.first() + task.keptBegin, sums.second() + task.keptBegin};
-    writeTask(plan, task, Apply::kGradient, input, gradV, by, stream);
+    writeTask(plan, task, Apply::kGradient, input, gradV, by, {stream, 0});
   });
 }
 

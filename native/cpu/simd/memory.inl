@@ -94,6 +94,13 @@ WN_INLINE void streamAs(void* base, int64_t index, Vec v) {
 }
 #endif
 
+// Brings the line of an element that will be read soon towards the second-level cache; any address will do.
+template <core::DType D>
+WN_INLINE void prefetch(const void* base, int64_t index) {
+  constexpr int64_t kSize = D == core::DType::kFloat32 ? 4 : 2;
+  __builtin_prefetch(static_cast<const char*>(base) + index * kSize, 0, 2);
+}
+
 // to[i · inner … (i + 1) · inner) = from[i] for i < count. Writes whole vectors: up to kLanes numbers past the end.
 WN_INLINE void spreadFloats(const float* from, int64_t count, int64_t inner, float* to) {
   for (int64_t i = 0; i < count; ++i, to += inner) {
@@ -105,5 +112,16 @@ WN_INLINE void spreadDoubles(const double* from, int64_t count, int64_t inner, d
   for (int64_t i = 0; i < count; ++i, to += inner) {
     const VecD x = setD(from[i]);
     for (int64_t j = 0; j < inner; j += kLanesD) storeD(to + j, x);
+  }
+}
+// All of `count` numbers, `times` times in a row. Reads and writes whole vectors: up to kLanes numbers past the ends.
+WN_INLINE void repeatFloats(const float* from, int64_t count, int64_t times, float* to) {
+  for (int64_t t = 0; t < times; ++t, to += count) {
+    for (int64_t j = 0; j < count; j += kLanes) store(to + j, load(from + j));
+  }
+}
+WN_INLINE void repeatDoubles(const double* from, int64_t count, int64_t times, double* to) {
+  for (int64_t t = 0; t < times; ++t, to += count) {
+    for (int64_t j = 0; j < count; j += kLanesD) storeD(to + j, loadD(from + j));
   }
 }

@@ -52,12 +52,27 @@ export interface AnyConvOptions {
   algorithm?: 'auto' | 'direct' | undefined;
 }
 
+export type ActivationKind = 'none' | 'leakyRelu' | 'relu' | 'elu' | 'gelu' | 'silu' | 'sigmoid' | 'tanh' | 'snake' | 'exp' | 'sin' | 'pow';
+
 /** @internal Activation codes of the add-on (core::Act). */
-export const activationKinds = { none: 0, leakyRelu: 1, relu: 2, elu: 3, gelu: 4, silu: 5, sigmoid: 6, tanh: 7, snake: 8, exp: 9, sin: 10, pow: 11 } as const;
+export const activationKinds: Readonly<Record<ActivationKind, number>> = {
+  none: 0,
+  leakyRelu: 1,
+  relu: 2,
+  elu: 3,
+  gelu: 4,
+  silu: 5,
+  sigmoid: 6,
+  tanh: 7,
+  snake: 8,
+  exp: 9,
+  sin: 10,
+  pow: 11,
+};
 
 /** An activation that a convolution or product can fuse. */
 export interface ActivationSpec {
-  kind: keyof typeof activationKinds;
+  kind: ActivationKind;
   /** Slope of leakyRelu, alpha of elu, exponent of pow. */
   param?: number;
   /** Snake's per-channel alpha. */

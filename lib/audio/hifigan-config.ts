@@ -17,7 +17,8 @@ export interface HifiGanConfig extends Partial<MelConfig> {
 
 /** A generator's config, checked; `num_mels` is 80 unless given. Throws ERR_FORMAT, naming `what` and the key. */
 export function checkHifiGanConfig(value: unknown, what: string): HifiGanConfig & { num_mels: number } {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) fail('ERR_FORMAT', `${what} is ${describe(value)}; it must be an object with HiFi-GAN's keys`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    fail('ERR_FORMAT', `${what} is ${describe(value)}; it must be an object with HiFi-GAN's keys`);
   const config = value as Record<string, unknown>;
   const bad = (key: string, allowed: string): never => fail('ERR_FORMAT', `${what}: ${key} is ${describe(config[key])}; it must be ${allowed}`);
   const isCount = (item: unknown): item is number => Number.isSafeInteger(item) && (item as number) >= 1 && (item as number) <= 1 << 20;
@@ -35,7 +36,8 @@ export function checkHifiGanConfig(value: unknown, what: string): HifiGanConfig 
   if (kernels.some((kernel, i) => kernel < (rates[i] as number))) bad('upsample_kernel_sizes', `at least the upsample_rates, ${describe(rates)}`);
 
   const channels = config.upsample_initial_channel;
-  if (!isCount(channels) || channels < 2 ** rates.length) return bad('upsample_initial_channel', `an integer of at least ${2 ** rates.length}, which ${rates.length} stages can halve`);
+  if (!isCount(channels) || channels < 2 ** rates.length)
+    return bad('upsample_initial_channel', `an integer of at least ${2 ** rates.length}, which ${rates.length} stages can halve`);
 
   const blockKernels = counts('resblock_kernel_sizes');
   const dilations = config.resblock_dilation_sizes;
@@ -44,7 +46,7 @@ export function checkHifiGanConfig(value: unknown, what: string): HifiGanConfig 
   }
   blockKernels.forEach((kernel, i) => {
     const used = [...(dilations[i] as number[]), ...(resblock === '1' ? [1] : [])];
-    if (used.some((dilation) => ((kernel - 1) * dilation) % 2 !== 0)) bad('resblock_kernel_sizes', 'odd, so that a block keeps its input\'s length');
+    if (used.some((dilation) => ((kernel - 1) * dilation) % 2 !== 0)) bad('resblock_kernel_sizes', "odd, so that a block keeps its input's length");
   });
 
   const mels = config.num_mels ?? 80;

@@ -6,8 +6,8 @@ import { narrow } from '../functional.js';
 import { checkPath, readText } from '../io/file.js';
 import { parseJson } from '../io/json.js';
 import { loadFolder } from '../io/safetensors-folder.js';
-import { WeightNormConv1d, WeightNormConvTranspose1d } from '../nn/weight-norm-layers.js';
 import { Module } from '../nn/module.js';
+import { WeightNormConv1d, WeightNormConvTranspose1d } from '../nn/weight-norm-layers.js';
 import { scope } from '../scope.js';
 import { nativeOf, Tensor } from '../tensor.js';
 import { checkHifiGanConfig, type HifiGanConfig } from './hifigan-config.js';
@@ -149,7 +149,8 @@ export class HifiGan extends Module {
     nativeOf(mel, 'mel');
     const { num_mels: mels } = this.config;
     const [, bands, frames] = mel.shape;
-    if (mel.shape.length !== 3 || bands !== mels) fail('ERR_SHAPE', `mel has shape [${mel.shape.join(', ')}]; it must be [N, ${mels}, frames]: this model takes ${mels} mel bands`);
+    if (mel.shape.length !== 3 || bands !== mels)
+      fail('ERR_SHAPE', `mel has shape [${mel.shape.join(', ')}]; it must be [N, ${mels}, frames]: this model takes ${mels} mel bands`);
     const bias = this.#parameter;
     if (mel.device !== bias.device) fail('ERR_DEVICE', `mel is on ${mel.device}; the model is on ${bias.device}`);
     if (mel.dtype !== bias.dtype) fail('ERR_DTYPE', `mel is ${mel.dtype}; the model is ${bias.dtype}`);
@@ -183,7 +184,10 @@ export class HifiGan extends Module {
           await abortable(finished(step.value), signal);
           queuedBytes = 0;
         }
-        if (work) onProgress((done += work[i] as number));
+        if (work) {
+          done += work[i] as number;
+          onProgress(done);
+        }
         step = steps.next();
       }
       const samples = step.value.read();
@@ -205,7 +209,8 @@ export class HifiGan extends Module {
       if (shape.length !== 3 || shape[0] !== 1) fail('ERR_SHAPE', `mel has shape [${shape.join(', ')}]; it must be [${mels}, frames] or [1, ${mels}, frames]`);
       return mel;
     }
-    if (typeof mel !== 'object' || mel === null || !ArrayBuffer.isView(mel.data)) fail('ERR_ARGUMENT', `mel is ${describe(mel)}; it must be a Tensor or { data, mels, frames }`);
+    if (typeof mel !== 'object' || mel === null || !ArrayBuffer.isView(mel.data))
+      fail('ERR_ARGUMENT', `mel is ${describe(mel)}; it must be a Tensor or { data, mels, frames }`);
     if (mel.mels !== mels) fail('ERR_SHAPE', `mel has ${describe(mel.mels)} bands; this model takes ${mels}`);
     if (!Number.isSafeInteger(mel.frames) || mel.frames < 1 || mel.data.length !== mels * mel.frames) {
       fail('ERR_SHAPE', `mel has ${mel.data.length} values and ${describe(mel.frames)} frames; ${mels} bands need ${mels} values for each of at least 1 frame`);

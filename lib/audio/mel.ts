@@ -43,7 +43,10 @@ function filterbank(config: MelConfig): Band[] {
   return Array.from({ length: config.num_mels }, (_, band) => {
     const [left, centre, right] = edges.slice(band, band + 3) as [number, number, number];
     const weights = bins.map((hz) => (2 / (right - left)) * Math.max(0, Math.min((hz - left) / (centre - left), (right - hz) / (right - centre))));
-    const first = Math.max(0, weights.findIndex((weight) => weight > 0));
+    const first = Math.max(
+      0,
+      weights.findIndex((weight) => weight > 0),
+    );
     const last = weights.findLastIndex((weight) => weight > 0);
     return { first, weights: Float64Array.from(weights.slice(first, last + 1)) };
   });
@@ -57,7 +60,13 @@ export function checkMelConfig(config: Partial<MelConfig>, file?: string): MelCo
     const value = config[key];
     return Number.isSafeInteger(value) && (value as number) >= 1 ? (value as number) : bad(key, 'an integer of at least 1');
   };
-  const [sampling_rate, n_fft, hop_size, win_size, num_mels] = [count('sampling_rate'), count('n_fft'), count('hop_size'), count('win_size'), count('num_mels')];
+  const [sampling_rate, n_fft, hop_size, win_size, num_mels] = [
+    count('sampling_rate'),
+    count('n_fft'),
+    count('hop_size'),
+    count('win_size'),
+    count('num_mels'),
+  ];
   if (n_fft % 2 !== 0 || n_fft > 1 << 20) bad('n_fft', 'even and at most 2^20');
   if (win_size > n_fft) bad('win_size', `at most n_fft, ${n_fft}`);
   if (hop_size > n_fft) bad('hop_size', `at most n_fft, ${n_fft}`);
@@ -65,7 +74,8 @@ export function checkMelConfig(config: Partial<MelConfig>, file?: string): MelCo
   const { fmin, fmax = null } = config;
   const half = sampling_rate / 2;
   if (typeof fmin !== 'number' || !(fmin >= 0 && fmin < half)) return bad('fmin', `a number from 0 to below half the sampling rate, ${half}`);
-  if (fmax !== null && !(typeof fmax === 'number' && fmax > fmin && fmax <= half)) return bad('fmax', `null or a number above fmin, ${fmin}, and at most half the sampling rate, ${half}`);
+  if (fmax !== null && !(typeof fmax === 'number' && fmax > fmin && fmax <= half))
+    return bad('fmax', `null or a number above fmin, ${fmin}, and at most half the sampling rate, ${half}`);
   return { sampling_rate, n_fft, hop_size, win_size, num_mels, fmin, fmax };
 }
 
@@ -92,7 +102,8 @@ export function leastSamples({ n_fft, hop_size }: MelConfig): number {
  */
 export function melSpectrogram(samples: Float32Array, config: MelConfig): Mel {
   const { n_fft: size, hop_size: hop, win_size: win, num_mels: mels } = checkMelConfig(config);
-  if (!/^\[object Float(32|64)Array\]$/.test(Object.prototype.toString.call(samples))) fail('ERR_DTYPE', `samples is ${describe(samples)}; it must be a Float32Array`);
+  if (!/^\[object Float(32|64)Array\]$/.test(Object.prototype.toString.call(samples)))
+    fail('ERR_DTYPE', `samples is ${describe(samples)}; it must be a Float32Array`);
   const padding = Math.floor((size - hop) / 2);
   const length = samples.length;
   const least = leastSamples(config);

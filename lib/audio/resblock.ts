@@ -1,5 +1,5 @@
-import { WeightNormConv1d } from '../nn/weight-norm-layers.js';
 import { Module } from '../nn/module.js';
+import { WeightNormConv1d } from '../nn/weight-norm-layers.js';
 import type { Tensor } from '../tensor.js';
 import type { HifiGanOptions } from './hifigan.js';
 

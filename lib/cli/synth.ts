@@ -31,7 +31,8 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
   const output = required(values, 'output', 'the output file (-o out.wav)');
   const kind = path.extname(input).toLowerCase();
   if (kind !== '.wav' && kind !== '.npy') throw new UsageError(`the input file is ${describe(input)}; its name must end in .wav or .npy`);
-  if (values.device !== undefined && values.device !== 'metal' && values.device !== 'cpu') throw new UsageError(`--device is ${describe(values.device)}; it must be metal or cpu`);
+  if (values.device !== undefined && values.device !== 'metal' && values.device !== 'cpu')
+    throw new UsageError(`--device is ${describe(values.device)}; it must be metal or cpu`);
   await writableTarget(output);
 
   const device = values.device ? Device.get(values.device as DeviceType) : Device.default();
@@ -75,7 +76,10 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
 async function melOfRecording(file: string, config: MelConfig): Promise<Mel> {
   const { sampleRate, channels } = await readWav(file);
   if (sampleRate !== config.sampling_rate) {
-    fail('ERR_FORMAT', `${file}: its sample rate is ${sampleRate} Hz, but the model works at ${config.sampling_rate} Hz; resample it first, for example: ffmpeg -i in.wav -ar ${config.sampling_rate} out.wav`);
+    fail(
+      'ERR_FORMAT',
+      `${file}: its sample rate is ${sampleRate} Hz, but the model works at ${config.sampling_rate} Hz; resample it first, for example: ffmpeg -i in.wav -ar ${config.sampling_rate} out.wav`,
+    );
   }
   const first = channels[0] as Float32Array;
   const least = leastSamples(config);

@@ -29,7 +29,8 @@ export function ioError(file: string, action: string, error: unknown): never {
 
 /** A path argument: a string that is not empty. */
 export function checkPath(value: unknown, argument: string): string {
-  if (typeof value !== 'string' || value === '' || value.includes('\0')) fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be the path of a file`);
+  if (typeof value !== 'string' || value === '' || value.includes('\0'))
+    fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be the path of a file`);
   return value;
 }
 
@@ -74,7 +75,8 @@ export class InputFile {
 
   /** `length` bytes from `offset`, in a buffer of their own. */
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (offset + length > this.size) fail('ERR_FORMAT', `${this.path}: is ${this.size} bytes long and ends inside data that goes on to byte ${offset + length}`);
+    if (offset + length > this.size)
+      fail('ERR_FORMAT', `${this.path}: is ${this.size} bytes long and ends inside data that goes on to byte ${offset + length}`);
     const bytes = new Uint8Array(length);
     await this.readInto(bytes, offset);
     return bytes;

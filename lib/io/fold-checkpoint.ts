@@ -2,7 +2,7 @@ import { Device } from '../device.js';
 import { describe, fail } from '../errors.js';
 import { weightNorm } from '../functional.js';
 import { scope } from '../scope.js';
-import { checkPath, type InputFile, withInput, type Write, writeAtomically } from './file.js';
+import { checkPath, type InputFile, type Write, withInput, writeAtomically } from './file.js';
 import { isLoadable, loadStored } from './safetensors.js';
 import { encodeHeader, readHeader, type StoredTensor } from './safetensors-header.js';
 import { findNormedWeights, type NormedWeight, normAxes } from './weight-norm-keys.js';
@@ -37,7 +37,12 @@ export async function foldCheckpoint(input: string, output: string, options: Fol
     const parts = tensors.filter((tensor) => !magnitudes.has(tensor)).map((tensor) => ({ tensor, weight: byV.get(tensor) }));
     const total = parts.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
     await writeAtomically(output, async (write) => {
-      await write(encodeHeader(parts.map(({ tensor, weight }) => (weight ? { name: weight.name, dtype: foldedDtype(weight), shape: tensor.shape } : tensor)), metadata));
+      await write(
+        encodeHeader(
+          parts.map(({ tensor, weight }) => (weight ? { name: weight.name, dtype: foldedDtype(weight), shape: tensor.shape } : tensor)),
+          metadata,
+        ),
+      );
       let done = 0;
       for (const { tensor, weight } of parts) {
         if (options.signal?.aborted) fail('ERR_ABORTED', `folding ${file.path} was aborted`, options.signal.reason);
@@ -53,7 +58,10 @@ export async function foldCheckpoint(input: string, output: string, options: Fol
 
 function checkLoadable(tensor: StoredTensor, path: string): void {
   if (isLoadable(tensor)) return;
-  fail('ERR_FORMAT', `${path}: tensor ${describe(tensor.name)} of ${tensor.dtype} and shape [${tensor.shape.join(', ')}] cannot be folded; g and v must be F32, F16, BF16 or F64 with at least one element`);
+  fail(
+    'ERR_FORMAT',
+    `${path}: tensor ${describe(tensor.name)} of ${tensor.dtype} and shape [${tensor.shape.join(', ')}] cannot be folded; g and v must be F32, F16, BF16 or F64 with at least one element`,
+  );
 }
 
 /** 'ups.0.weight' as 'ups.0'; a weight that is not called 'weight' keeps its name. */

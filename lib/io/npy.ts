@@ -1,6 +1,6 @@
 import { describe, fail } from '../errors.js';
-import { widenHalf } from './half.js';
 import { decodeUtf8, type InputFile, withInput, writeAtomically } from './file.js';
+import { widenHalf } from './half.js';
 
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 const itemBytes: Readonly<Record<string, number>> = { '<f2': 2, '<f4': 4, '<f8': 8 };
@@ -40,7 +40,8 @@ async function readNpyHeader(file: InputFile): Promise<{ descr: string; shape: n
   const view = new DataView(start.buffer);
   const prefix = version === 1 ? 10 : 12;
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
-  if (length > largestHeader || prefix + length > file.size) bad(`header length is ${length}; the file has ${file.size} bytes, and at most ${largestHeader} are allowed`);
+  if (length > largestHeader || prefix + length > file.size)
+    bad(`header length is ${length}; the file has ${file.size} bytes, and at most ${largestHeader} are allowed`);
   const header = await file.read(prefix, length);
   const text = (version === 3 ? decodeUtf8(header, `${file.path}: header`) : Buffer.from(header).toString('latin1')).trim();
   return { ...parseDictionary(text, bad), offset: prefix + length };
@@ -50,11 +51,14 @@ async function readNpyHeader(file: InputFile): Promise<{ descr: string; shape: n
 function parseDictionary(text: string, bad: (message: string) => never): { descr: string; shape: number[] } {
   const fields = new Map<string, string>();
   const body = /^\{(.*)\}$/s.exec(text)?.[1] ?? bad(`header is ${describe(text)}; it must be a Python dictionary`);
-  const rest = body.replace(/\s*(['"])(descr|fortran_order|shape)\1\s*:\s*('[^']*'|"[^"]*"|True|False|\([\d,\sL]*\))\s*(?:,|$)/gy, (_, _quote, key: string, value: string) => {
-    if (fields.has(key)) bad(`header has the key '${key}' twice`);
-    fields.set(key, value);
-    return '';
-  });
+  const rest = body.replace(
+    /\s*(['"])(descr|fortran_order|shape)\1\s*:\s*('[^']*'|"[^"]*"|True|False|\([\d,\sL]*\))\s*(?:,|$)/gy,
+    (_, _quote, key: string, value: string) => {
+      if (fields.has(key)) bad(`header has the key '${key}' twice`);
+      fields.set(key, value);
+      return '';
+    },
+  );
   const descr = fields.get('descr')?.slice(1, -1);
   const order = fields.get('fortran_order');
   const dims = fields.get('shape');
@@ -78,7 +82,8 @@ function parseDictionary(text: string, bad: (message: string) => never): { descr
  */
 export async function saveNpy(path: string, data: Float32Array, shape: readonly number[]): Promise<void> {
   if (Object.prototype.toString.call(data) !== '[object Float32Array]') fail('ERR_DTYPE', `data is ${describe(data)}; it must be a Float32Array`);
-  if (!Array.isArray(shape) || !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) fail('ERR_SHAPE', `shape is ${describe(shape)}; it must be an array of integers of at least 0`);
+  if (!Array.isArray(shape) || !shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
+    fail('ERR_SHAPE', `shape is ${describe(shape)}; it must be an array of integers of at least 0`);
   const size = shape.reduce((product, dim) => product * dim, 1);
   if (size !== data.length) fail('ERR_SHAPE', `shape [${shape.join(', ')}] holds ${size} values; data has ${data.length}`);
   const tuple = `(${shape.join(', ')}${shape.length === 1 ? ',' : ''})`;

@@ -113,7 +113,10 @@ function isCounts(value: unknown): value is number[] {
 }
 
 /** The bytes that open a safetensors file with these tensors, whose data follows in the same order. Padded so that the data starts at a multiple of 8. */
-export function encodeHeader(tensors: readonly { name: string; dtype: string; shape: readonly number[] }[], metadata: Record<string, string> | null): Uint8Array {
+export function encodeHeader(
+  tensors: readonly { name: string; dtype: string; shape: readonly number[] }[],
+  metadata: Record<string, string> | null,
+): Uint8Array {
   const entries: [string, unknown][] = metadata ? [['__metadata__', metadata]] : [];
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {

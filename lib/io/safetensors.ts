@@ -71,7 +71,8 @@ export async function saveSafetensors(path: string, tensors: ReadonlyMap<string,
     if (typeof value !== 'string') fail('ERR_ARGUMENT', `metadata.${key} is ${describe(value)}; it must be a string`);
   }
   for (const [name, tensor] of tensors) {
-    if (typeof name !== 'string' || name === '__metadata__') fail('ERR_ARGUMENT', `tensors has the key ${describe(name)}; keys must be strings other than "__metadata__"`);
+    if (typeof name !== 'string' || name === '__metadata__')
+      fail('ERR_ARGUMENT', `tensors has the key ${describe(name)}; keys must be strings other than "__metadata__"`);
     nativeOf(tensor, `tensor ${describe(name)}`);
   }
   // A view keeps the storage of this moment.

@@ -1,6 +1,6 @@
 import { describe, fail } from '../errors.js';
 import { type InputFile, withInput, writeAtomically } from './file.js';
-import { type SampleFormat, decodeFrames, encodeFrames } from './wav-samples.js';
+import { decodeFrames, encodeFrames, type SampleFormat } from './wav-samples.js';
 
 /** Recorded sound: one array of samples a channel, full scale ±1. */
 export interface Wav {
@@ -59,7 +59,8 @@ async function findData(file: InputFile): Promise<{ format: Format; offset: numb
     const name = tag(chunk, 0);
     const bytes = chunk.getUint32(4, true);
     const offset = at + 8;
-    if (offset + bytes > end) bad(`its chunk ${describe(name)} says it has ${bytes} bytes, but only ${end - offset} follow: it was cut short or never finished`);
+    if (offset + bytes > end)
+      bad(`its chunk ${describe(name)} says it has ${bytes} bytes, but only ${end - offset} follow: it was cut short or never finished`);
     if (name === 'fmt ') {
       if (format) bad('has two "fmt " chunks');
       if (bytes < 16) bad(`its "fmt " chunk has ${bytes} bytes; at least 16 are needed`);
@@ -116,15 +117,22 @@ export interface WriteWavOptions {
  * @param sampleRate frames a second, in Hz
  * @throws WeightNormError ERR_IO if the file cannot be written (nothing is left behind), ERR_ARGUMENT for samples that are not finite.
  */
-export async function writeWav(path: string, samples: Float32Array | readonly Float32Array[], sampleRate: number, options: WriteWavOptions = {}): Promise<void> {
+export async function writeWav(
+  path: string,
+  samples: Float32Array | readonly Float32Array[],
+  sampleRate: number,
+  options: WriteWavOptions = {},
+): Promise<void> {
   const channels = Array.isArray(samples) ? (samples as readonly Float32Array[]) : [samples as Float32Array];
   const format = options.format ?? 'pcm16';
   if (format !== 'pcm16' && format !== 'float32') fail('ERR_ARGUMENT', `format is ${describe(format)}; it must be 'pcm16' or 'float32'`);
-  if (!Number.isInteger(sampleRate) || sampleRate < 1 || sampleRate > 0xffffffff) fail('ERR_ARGUMENT', `sampleRate is ${describe(sampleRate)}; it must be an integer from 1 to 2^32 - 1`);
+  if (!Number.isInteger(sampleRate) || sampleRate < 1 || sampleRate > 0xffffffff)
+    fail('ERR_ARGUMENT', `sampleRate is ${describe(sampleRate)}; it must be an integer from 1 to 2^32 - 1`);
   if (channels.length < 1 || channels.length > 0xffff) fail('ERR_SHAPE', `samples has ${channels.length} channels; 1 to 65535 are allowed`);
   const frames = channels[0]?.length ?? 0;
   channels.forEach((channel, i) => {
-    if (Object.prototype.toString.call(channel) !== '[object Float32Array]') fail('ERR_DTYPE', `samples is ${describe(channel)}; it must be a Float32Array, or an array of them`);
+    if (Object.prototype.toString.call(channel) !== '[object Float32Array]')
+      fail('ERR_DTYPE', `samples is ${describe(channel)}; it must be a Float32Array, or an array of them`);
     if (channel.length !== frames) fail('ERR_SHAPE', `channel ${i} has ${channel.length} samples, channel 0 has ${frames}`);
     const strange = channel.findIndex((value) => !Number.isFinite(value));
     if (strange >= 0) fail('ERR_ARGUMENT', `sample ${strange} of channel ${i} is ${channel[strange]}; samples must be finite`);

@@ -39,7 +39,8 @@ export function findNormedWeights(tensors: readonly StoredTensor[], path: string
     if (!key) continue;
     const { name, spelling, part } = key;
     const weight = found.get(name) ?? { spelling };
-    if (weight.spelling !== spelling || keys.has(name)) fail('ERR_FORMAT', `${path}: weight ${describe(name)} is stored in more than one spelling, one of them ${describe(tensor.name)}`);
+    if (weight.spelling !== spelling || keys.has(name))
+      fail('ERR_FORMAT', `${path}: weight ${describe(name)} is stored in more than one spelling, one of them ${describe(tensor.name)}`);
     weight[part] = tensor;
     found.set(name, weight);
   }

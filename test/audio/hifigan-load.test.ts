@@ -61,7 +61,10 @@ test('a checkpoint folded by foldCheckpoint loads', async () => {
 describe('a folder that is no model', () => {
   const refused = async (at: string, code: string, message: RegExp): Promise<void> => {
     const before = cpu.memory().tensors;
-    const error = await audio.HifiGan.load(at, { device: cpu }).then(() => null, (reason) => reason);
+    const error = await audio.HifiGan.load(at, { device: cpu }).then(
+      () => null,
+      (reason) => reason,
+    );
     expect(error).toMatchObject({ name: 'WeightNormError', code });
     expect(error.message).toMatch(message);
     expect(error.message.startsWith(at)).toBe(true);
@@ -71,9 +74,11 @@ describe('a folder that is no model', () => {
   test('missing', () => refused(path.join(folder.path, 'nowhere'), 'ERR_IO', /config\.json: cannot be opened: there is no such file/));
   test('without config.json', () => refused(directory('bare', null), 'ERR_IO', /config\.json: cannot be opened/));
   test('with a config that is not JSON', () => refused(directory('text', 'resblock = 1'), 'ERR_FORMAT', /config\.json: is not valid JSON/));
-  test('with a config that repeats a key', () => refused(directory('twice', '{"resblock": "1", "resblock": "2"}'), 'ERR_FORMAT', /config\.json: has the key "resblock" twice/));
+  test('with a config that repeats a key', () =>
+    refused(directory('twice', '{"resblock": "1", "resblock": "2"}'), 'ERR_FORMAT', /config\.json: has the key "resblock" twice/));
   test('with a config that is no object', () => refused(directory('list', '[]'), 'ERR_FORMAT', /config\.json is \[\]; it must be an object/));
-  test('with a bad key', () => refused(directory('bad', { ...config, upsample_rates: 'fast' }), 'ERR_FORMAT', /config\.json: upsample_rates is "fast"; it must be a non-empty array/));
+  test('with a bad key', () =>
+    refused(directory('bad', { ...config, upsample_rates: 'fast' }), 'ERR_FORMAT', /config\.json: upsample_rates is "fast"; it must be a non-empty array/));
   test('without weights', () => refused(directory('empty'), 'ERR_IO', /there is no \*\.safetensors file/));
 
   test('with broken weights', async () => {

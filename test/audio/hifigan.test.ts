@@ -51,7 +51,8 @@ function randomModel(config: audio.HifiGanConfig, seed: number): { model: audio.
   return { model, state };
 }
 
-const rows = (data: Float32Array, count: number): Float64Array[] => Array.from({ length: count }, (_, i) => Float64Array.from(data.subarray((i * data.length) / count, ((i + 1) * data.length) / count)));
+const rows = (data: Float32Array, count: number): Float64Array[] =>
+  Array.from({ length: count }, (_, i) => Float64Array.from(data.subarray((i * data.length) / count, ((i + 1) * data.length) / count)));
 
 function relativeError(actual: Float32Array, expected: ArrayLike<number>): number {
   let [error, norm] = [0, 0];
@@ -199,7 +200,10 @@ describe('a small generator', () => {
   });
 
   test('an aborted synthesis rejects with ERR_ABORTED, before and while it runs', async () => {
-    await expect(model.synthesize({ data, mels: 6, frames }, { signal: AbortSignal.abort('why') })).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: 'why' });
+    await expect(model.synthesize({ data, mels: 6, frames }, { signal: AbortSignal.abort('why') })).rejects.toMatchObject({
+      code: 'ERR_ABORTED',
+      cause: 'why',
+    });
     const controller = new AbortController();
     const long = values(6 * 4000, 1);
     const running = model.synthesize({ data: long, mels: 6, frames: 4000 }, { signal: controller.signal });
@@ -210,9 +214,19 @@ describe('a small generator', () => {
 
   test.each<[string, () => Tensor | audio.Mel, string, RegExp]>([
     ['a wrong number of bands', () => ({ data: new Float32Array(70), mels: 7, frames: 10 }), 'ERR_SHAPE', /mel has 7 bands; this model takes 6/],
-    ['a tensor with a wrong number of bands', () => cpu.zeros([7, 10]), 'ERR_SHAPE', /mel has shape \[1, 7, 10\]; it must be \[N, 6, frames\]: this model takes 6 mel bands/],
+    [
+      'a tensor with a wrong number of bands',
+      () => cpu.zeros([7, 10]),
+      'ERR_SHAPE',
+      /mel has shape \[1, 7, 10\]; it must be \[N, 6, frames\]: this model takes 6 mel bands/,
+    ],
     ['a batch of two', () => cpu.zeros([2, 6, 10]), 'ERR_SHAPE', /mel has shape \[2, 6, 10\]; it must be \[6, frames\] or \[1, 6, frames\]/],
-    ['too few values', () => ({ data: new Float32Array(59), mels: 6, frames: 10 }), 'ERR_SHAPE', /mel has 59 values and 10 frames; 6 bands need 6 values for each/],
+    [
+      'too few values',
+      () => ({ data: new Float32Array(59), mels: 6, frames: 10 }),
+      'ERR_SHAPE',
+      /mel has 59 values and 10 frames; 6 bands need 6 values for each/,
+    ],
     ['no frames', () => ({ data: new Float32Array(0), mels: 6, frames: 0 }), 'ERR_SHAPE', /mel has 0 values and 0 frames/],
     ['nothing', () => undefined as never, 'ERR_ARGUMENT', /mel is undefined; it must be a Tensor or \{ data, mels, frames \}/],
     ['another dtype', () => cpu.zeros([6, 10], 'float16'), 'ERR_DTYPE', /mel is float16; the model is float32/],
@@ -236,7 +250,11 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ['no rates', { upsample_rates: [] }, /upsample_rates is \[\]; it must be a non-empty array/],
   ['a fractional rate', { upsample_rates: [8, 8, 2, 2.5] }, /upsample_rates is \[8, 8, 2, 2.5\]/],
   ['too few kernels', { upsample_kernel_sizes: [16, 16, 4] }, /upsample_kernel_sizes is \[16, 16, 4\]; it must be one number for each of the 4 upsample_rates/],
-  ['a kernel smaller than its rate', { upsample_kernel_sizes: [16, 4, 4, 4] }, /upsample_kernel_sizes is \[16, 4, 4, 4\]; it must be at least the upsample_rates/],
+  [
+    'a kernel smaller than its rate',
+    { upsample_kernel_sizes: [16, 4, 4, 4] },
+    /upsample_kernel_sizes is \[16, 4, 4, 4\]; it must be at least the upsample_rates/,
+  ],
   ['channels that cannot be halved', { upsample_initial_channel: 15 }, /upsample_initial_channel is 15; it must be an integer of at least 16/],
   ['an even kernel', { resblock_kernel_sizes: [3, 6, 11] }, /resblock_kernel_sizes is \[3, 6, 11\]; it must be odd/],
   ['too few dilations', { resblock_dilation_sizes: [[1, 3, 5]] }, /resblock_dilation_sizes is .*for each of the 3 resblock_kernel_sizes/],

@@ -33,7 +33,7 @@ describe('the program', () => {
   });
 
   test.each<[string, string[], RegExp]>([
-    ['no command', [], /no command given; the commands are synth, fold, inspect/],
+    ['no command', [], /no command given; the commands are synth, fold/],
     ['an unknown command', ['sing'], /unknown command "sing"; the commands are/],
     ['an inherited name as command', ['constructor'], /unknown command "constructor"/],
     ['an unknown option', ['--loud'], /unknown option "--loud"/],
@@ -73,12 +73,21 @@ describe('inspect', () => {
     expect(report.layers).toEqual(['0', '2', '4'].map((layer) => ({ name: `${layer}.weight`, spelling: 'parametrizations' })));
     expect(report.tensors).toHaveLength(11);
     expect(report.parameters).toBe(report.tensors.reduce((sum: number, tensor: { parameters: number }) => sum + tensor.parameters, 0));
-    expect(report.tensors.find(({ name }: { name: string }) => name === '0.bias')).toEqual({ name: '0.bias', dtype: 'F32', shape: [16], parameters: 16, bytes: 64 });
+    expect(report.tensors.find(({ name }: { name: string }) => name === '0.bias')).toEqual({
+      name: '0.bias',
+      dtype: 'F32',
+      shape: [16],
+      parameters: 16,
+      bytes: 64,
+    });
   });
 
   test('plain, mixed and half-present weights are told apart; control characters do not reach the terminal', async () => {
     const f32 = (begin: number) => ({ dtype: 'F32', shape: [1], data_offsets: [begin, begin + 4] });
-    const file = folder.file('mixed.safetensors', safetensorsBytes({ 'a.weight': f32(0), 'a.weight_g': f32(4), 'b.weight': f32(8), 'c.weight_v': f32(12), '\u001b[31m': f32(16) }, new Uint8Array(20)));
+    const file = folder.file(
+      'mixed.safetensors',
+      safetensorsBytes({ 'a.weight': f32(0), 'a.weight_g': f32(4), 'b.weight': f32(8), 'c.weight_v': f32(12), '\u001b[31m': f32(16) }, new Uint8Array(20)),
+    );
     const { stdout } = await runCli(['inspect', file]);
     expect(stdout).toMatch(/^a\.weight +plain and weight_g\/weight_v$/m);
     expect(stdout).toMatch(/^b\.weight +plain$/m);
@@ -96,7 +105,9 @@ describe('fold', () => {
     expect(JSON.parse(stdout)).toEqual({ input: `test/golden/checkpoint_${spelling}.safetensors`, output, folded: ['0', '2', '4'] });
     const inspected = JSON.parse((await runCli(['inspect', output, '--json'])).stdout);
     expect(inspected.layers.map(({ spelling: kind }: { spelling: string }) => kind)).toEqual(['plain', 'plain', 'plain']);
-    expect((await runCli(['fold', output, '-o', folder.file('again.safetensors')])).stdout).toMatch(/again\.safetensors: a copy; no weight of .* is weight-normalised\n$/);
+    expect((await runCli(['fold', output, '-o', folder.file('again.safetensors')])).stdout).toMatch(
+      /again\.safetensors: a copy; no weight of .* is weight-normalised\n$/,
+    );
   });
 });
 

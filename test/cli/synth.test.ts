@@ -35,7 +35,9 @@ test('a spectrogram as .npy gives the samples that its recording gives', async (
   expect((await runCli(['synth', input, '-o', fromMel, '--device', 'cpu'])).code).toBe(0);
   const { stdout } = await runCli(['synth', sample, '-o', fromWav, '--device', 'cpu', '--model', 'examples/voice']);
   expect(readFileSync(fromMel).equals(readFileSync(fromWav))).toBe(true);
-  expect(stdout).toMatch(/^wrote +.*from-wav\.wav\ndevice +cpu \(.*\).*\naudio +3\.22 s at 16000 Hz\ntime +[\d.]+ s, [\d.]+ times real time\ndistance +0\.\d{4} mean log-mel, input to output\n$/);
+  expect(stdout).toMatch(
+    /^wrote +.*from-wav\.wav\ndevice +cpu \(.*\).*\naudio +3\.22 s at 16000 Hz\ntime +[\d.]+ s, [\d.]+ times real time\ndistance +0\.\d{4} mean log-mel, input to output\n$/,
+  );
 });
 
 test('channels are mixed to one', async () => {
@@ -43,7 +45,12 @@ test('channels are mixed to one', async () => {
   const silence = new Float32Array(samples.length);
   const [stereo, mono] = [folder.file('stereo.wav'), folder.file('mono.wav')];
   await audio.writeWav(stereo, [samples, silence], 16000, { format: 'float32' });
-  await audio.writeWav(mono, samples.map((value) => value / 2), 16000, { format: 'float32' });
+  await audio.writeWav(
+    mono,
+    samples.map((value) => value / 2),
+    16000,
+    { format: 'float32' },
+  );
   const outputs = [];
   for (const input of [stereo, mono]) {
     const output = folder.file('mixed-out.wav');
@@ -63,8 +70,16 @@ test('one frame is enough to synthesise, if not to measure', async () => {
 
 describe('what cannot be synthesised is one line on stderr, exit code 1, and no file', () => {
   test.each<[string, () => Promise<string[]> | string[], RegExp]>([
-    ['another sample rate', () => [folder.file('rate.wav', wavBytes({ sampleRate: 44100, data: Buffer.alloc(9000) }))], /rate\.wav: its sample rate is 44100 Hz, but the model works at 16000 Hz; resample it first, for example: ffmpeg/],
-    ['too few samples', () => [folder.file('short.wav', wavBytes({ data: Buffer.alloc(200) }))], /short\.wav: has 100 samples; the model's spectrogram needs at least 385/],
+    [
+      'another sample rate',
+      () => [folder.file('rate.wav', wavBytes({ sampleRate: 44100, data: Buffer.alloc(9000) }))],
+      /rate\.wav: its sample rate is 44100 Hz, but the model works at 16000 Hz; resample it first, for example: ffmpeg/,
+    ],
+    [
+      'too few samples',
+      () => [folder.file('short.wav', wavBytes({ data: Buffer.alloc(200) }))],
+      /short\.wav: has 100 samples; the model's spectrogram needs at least 385/,
+    ],
     ['8-bit sound', () => [folder.file('old.wav', wavBytes({ bits: 8, fmt: fmtBody({ bits: 8 }) }))], /old\.wav: has 8-bit PCM samples/],
     ['a missing file', () => ['nowhere.wav'], /nowhere\.wav: cannot be opened/],
     [

@@ -18,7 +18,18 @@ function stored(file: string): Map<string, Stored> {
   const start = 8 + Number(bytes.readBigUInt64LE());
   const header = JSON.parse(bytes.subarray(8, start).toString()) as Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
   const entries = Object.entries(header).filter(([name]) => name !== '__metadata__');
-  return new Map(entries.map(([name, { dtype, shape, data_offsets: [begin, end] }]) => [name, { dtype, shape, bytes: bytes.subarray(start + begin, start + end) }]));
+  return new Map(
+    entries.map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [begin, end],
+        },
+      ]) => [name, { dtype, shape, bytes: bytes.subarray(start + begin, start + end) }],
+    ),
+  );
 }
 
 const floats = ({ bytes }: Stored) => new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer);
@@ -107,7 +118,9 @@ test('both spellings give the same file', () => {
 
 test("torch's own plain weights come out within 4 ulp for every module, whatever its dim", async () => {
   const reference = stored(golden('torch'));
-  const cases = (JSON.parse(readFileSync('test/golden/torch.json', 'utf8')) as { cases: { name: string; op: string; dim: number | null }[] }).cases.filter(({ op }) => op === 'module');
+  const cases = (JSON.parse(readFileSync('test/golden/torch.json', 'utf8')) as { cases: { name: string; op: string; dim: number | null }[] }).cases.filter(
+    ({ op }) => op === 'module',
+  );
   expect(new Set(cases.map(({ dim }) => dim))).toEqual(new Set([0, 1, null]));
   const tensors = new Map<string, Tensor>();
   for (const { name } of cases) {
@@ -129,7 +142,11 @@ test("torch's own plain weights come out within 4 ulp for every module, whatever
 test('a whole state dict folds to what foldWeightNorm computes, in half precision too', async () => {
   for (const dtype of ['float32', 'float16', 'bfloat16'] as const) {
     for (const naming of ['weight_g', 'parametrizations'] as const) {
-      const model = new nn.Sequential(new nn.WeightNormConv1d(4, 6, 3, { dtype, device: cpu }), new nn.WeightNormConvTranspose1d(6, 2, 4, { dtype, dim: 1, device: cpu }), new nn.WeightNormLinear(3, 2, { dtype, dim: null, device: cpu }));
+      const model = new nn.Sequential(
+        new nn.WeightNormConv1d(4, 6, 3, { dtype, device: cpu }),
+        new nn.WeightNormConvTranspose1d(6, 2, 4, { dtype, dim: 1, device: cpu }),
+        new nn.WeightNormLinear(3, 2, { dtype, dim: null, device: cpu }),
+      );
       const file = folder.file('state.safetensors');
       await io.saveSafetensors(file, model.stateDict({ naming }));
       const output = folder.file('state-folded.safetensors');
@@ -197,15 +214,62 @@ describe('what cannot be folded is an ERR_FORMAT, and nothing is written', () =>
   test.each([
     ['g without v', entries([['a.weight_g', [2, 1]]]), /tensor "a\.weight_g" has no partner: weight "a\.weight" needs both g and v/],
     ['v without g', entries([['a.parametrizations.weight.original1', [2, 3]]]), /tensor "a\.parametrizations\.weight\.original1" has no partner/],
-    ['a weight in two spellings', entries([['a.weight_g', [2, 1]], ['a.weight_v', [2, 3]], ['a.parametrizations.weight.original0', [2, 1]]]), /weight "a\.weight" is stored in more than one spelling/],
-    ['a weight beside its g and v', entries([['a.weight', [2, 3]], ['a.weight_g', [2, 1]], ['a.weight_v', [2, 3]]]), /weight "a\.weight" is stored in more than one spelling/],
-    ['g of the wrong length', entries([['a.weight_g', [3, 1]], ['a.weight_v', [2, 3]]]), /tensor "a\.weight_g" has shape \[3, 1\]; for "a\.weight_v" of shape \[2, 3\] it must be 1 along/],
-    ['g of the wrong rank', entries([['a.weight_g', [2]], ['a.weight_v', [2, 3]]]), /tensor "a\.weight_g" has shape \[2\]/],
-    ['g as large as v', entries([['a.weight_g', [2, 3]], ['a.weight_v', [2, 3]]]), /tensor "a\.weight_g" has shape \[2, 3\]/],
-    ['integers', entries([['a.weight_g', [2, 1]], ['a.weight_v', [2, 3], 'I32']]), /tensor "a\.weight_v" of I32 and shape \[2, 3\] cannot be folded/],
+    [
+      'a weight in two spellings',
+      entries([
+        ['a.weight_g', [2, 1]],
+        ['a.weight_v', [2, 3]],
+        ['a.parametrizations.weight.original0', [2, 1]],
+      ]),
+      /weight "a\.weight" is stored in more than one spelling/,
+    ],
+    [
+      'a weight beside its g and v',
+      entries([
+        ['a.weight', [2, 3]],
+        ['a.weight_g', [2, 1]],
+        ['a.weight_v', [2, 3]],
+      ]),
+      /weight "a\.weight" is stored in more than one spelling/,
+    ],
+    [
+      'g of the wrong length',
+      entries([
+        ['a.weight_g', [3, 1]],
+        ['a.weight_v', [2, 3]],
+      ]),
+      /tensor "a\.weight_g" has shape \[3, 1\]; for "a\.weight_v" of shape \[2, 3\] it must be 1 along/,
+    ],
+    [
+      'g of the wrong rank',
+      entries([
+        ['a.weight_g', [2]],
+        ['a.weight_v', [2, 3]],
+      ]),
+      /tensor "a\.weight_g" has shape \[2\]/,
+    ],
+    [
+      'g as large as v',
+      entries([
+        ['a.weight_g', [2, 3]],
+        ['a.weight_v', [2, 3]],
+      ]),
+      /tensor "a\.weight_g" has shape \[2, 3\]/,
+    ],
+    [
+      'integers',
+      entries([
+        ['a.weight_g', [2, 1]],
+        ['a.weight_v', [2, 3], 'I32'],
+      ]),
+      /tensor "a\.weight_v" of I32 and shape \[2, 3\] cannot be folded/,
+    ],
   ])('%s', async (_, bytes, message) => {
     const file = folder.file('bad.safetensors', bytes);
-    await expect(io.foldCheckpoint(file, folder.file('bad-folded.safetensors'))).rejects.toMatchObject({ code: 'ERR_FORMAT', message: expect.stringMatching(message) });
+    await expect(io.foldCheckpoint(file, folder.file('bad-folded.safetensors'))).rejects.toMatchObject({
+      code: 'ERR_FORMAT',
+      message: expect.stringMatching(message),
+    });
     expect(folder.list()).not.toContain('bad-folded.safetensors');
   });
 });

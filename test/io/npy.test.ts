@@ -71,7 +71,10 @@ test.each([
   ['a shape whose size overflows', npy(header('<f4', '(9007199254740991, 9007199254740991)'), floats), /holds 24 bytes of data/],
 ])('%s is an ERR_FORMAT that names the file', async (_, bytes, message) => {
   const file = folder.file('bad.npy', bytes as Buffer);
-  const error = await io.loadNpy(file).then(() => null, (reason) => reason);
+  const error = await io.loadNpy(file).then(
+    () => null,
+    (reason) => reason,
+  );
   expect(error).toMatchObject({ code: 'ERR_FORMAT', message: expect.stringMatching(message as RegExp) });
   expect(error.message.startsWith(`${file}: `)).toBe(true);
 });

@@ -25,14 +25,34 @@ describe('a hostile safetensors file is an ERR_FORMAT that names file and tensor
     ['a header that is not JSON', safetensorsBytes('{"a": }'), /header: is not valid JSON/],
     ['a header that is no object', safetensorsBytes('[1]'), /header is \[1\]; it must be an object/],
     ['an empty header', safetensorsBytes(''), /is not valid JSON/],
-    ['two tensors of one name', safetensorsBytes(`{"x":${JSON.stringify(f32([0, 4]))},"x":${JSON.stringify(f32([4, 8]))}}`, data), /header: has the key "x" twice/],
-    ['one name in two escapes', safetensorsBytes(`{"x":${JSON.stringify(f32([0, 4]))},"\\u0078" :${JSON.stringify(f32([4, 8]))}}`, data), /header: has the key "x" twice/],
+    [
+      'two tensors of one name',
+      safetensorsBytes(`{"x":${JSON.stringify(f32([0, 4]))},"x":${JSON.stringify(f32([4, 8]))}}`, data),
+      /header: has the key "x" twice/,
+    ],
+    [
+      'one name in two escapes',
+      safetensorsBytes(`{"x":${JSON.stringify(f32([0, 4]))},"\\u0078" :${JSON.stringify(f32([4, 8]))}}`, data),
+      /header: has the key "x" twice/,
+    ],
     ['two dtypes of one tensor', safetensorsBytes('{"x":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,8]}}', data), /has the key "dtype" twice/],
     ['an entry that is no object', safetensorsBytes({ x: 3 }), /tensor "x": its entry is 3; it must be an object/],
-    ['an unknown dtype', safetensorsBytes({ x: { dtype: 'F31', shape: [1], data_offsets: [0, 8] } }, data), /tensor "x": dtype is "F31"; it must be one of BOOL/],
-    ['a dtype that is an inherited name', safetensorsBytes({ x: { dtype: 'constructor', shape: [1], data_offsets: [0, 8] } }, data), /dtype is "constructor"; it must be one of/],
+    [
+      'an unknown dtype',
+      safetensorsBytes({ x: { dtype: 'F31', shape: [1], data_offsets: [0, 8] } }, data),
+      /tensor "x": dtype is "F31"; it must be one of BOOL/,
+    ],
+    [
+      'a dtype that is an inherited name',
+      safetensorsBytes({ x: { dtype: 'constructor', shape: [1], data_offsets: [0, 8] } }, data),
+      /dtype is "constructor"; it must be one of/,
+    ],
     ['a dtype that is no text', safetensorsBytes({ x: { dtype: 3, shape: [1], data_offsets: [0, 8] } }, data), /tensor "x": dtype is 3;/],
-    ['a dtype that does not fit the bytes', safetensorsBytes({ x: { dtype: 'F16', shape: [2], data_offsets: [0, 8] } }, data), /tensor "x": data_offsets is \[0, 8\], 8 bytes; shape \[2\] of F16 takes 4/],
+    [
+      'a dtype that does not fit the bytes',
+      safetensorsBytes({ x: { dtype: 'F16', shape: [2], data_offsets: [0, 8] } }, data),
+      /tensor "x": data_offsets is \[0, 8\], 8 bytes; shape \[2\] of F16 takes 4/,
+    ],
     ['a missing shape', safetensorsBytes({ x: { dtype: 'F32', data_offsets: [0, 8] } }, data), /tensor "x": shape is undefined; it must be an array/],
     ['a negative dimension', safetensorsBytes({ x: f32([0, 8], [-2]) }, data), /tensor "x": shape is \[-2\]/],
     ['a fractional dimension', safetensorsBytes({ x: f32([0, 8], [0.5, 4]) }, data), /tensor "x": shape is \[0.5, 4\]/],
@@ -41,7 +61,11 @@ describe('a hostile safetensors file is an ERR_FORMAT that names file and tensor
     ['offsets past 2^53', safetensorsBytes('{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,9007199254740993]}}', data), /tensor "x": data_offsets is/],
     ['three offsets', safetensorsBytes({ x: f32([0, 4, 8]) }, data), /tensor "x": data_offsets is \[0, 4, 8\]/],
     ['offsets the wrong way round', safetensorsBytes({ x: f32([8, 4]) }, data), /tensor "x": data_offsets is \[8, 4\]; the end must not lie before/],
-    ['offsets past the end (truncated)', safetensorsBytes({ x: f32([0, 12], [3]) }, data), /tensor "x": data_offsets is \[0, 12\], but the file ends after 8 bytes of data/],
+    [
+      'offsets past the end (truncated)',
+      safetensorsBytes({ x: f32([0, 12], [3]) }, data),
+      /tensor "x": data_offsets is \[0, 12\], but the file ends after 8 bytes of data/,
+    ],
     ['overlapping tensors', safetensorsBytes({ x: f32([0, 8], [2]), y: f32([4, 8]) }, data), /tensor "y" overlaps tensor "x"/],
     ['two tensors of the same bytes', safetensorsBytes({ x: f32([0, 8], [2]), y: f32([0, 8], [2]) }, data), /tensor "y" overlaps tensor "x"/],
     ['a gap between tensors', safetensorsBytes({ x: f32([4, 8]) }, data), /there are 4 bytes that belong to no tensor between the header and tensor "x"/],
@@ -49,9 +73,12 @@ describe('a hostile safetensors file is an ERR_FORMAT that names file and tensor
     ['metadata that is not text', safetensorsBytes({ __metadata__: { step: 3 } }), /__metadata__ is a Object; it must be an object of strings/],
     ['deeply nested JSON', safetensorsBytes(`{"x":${'['.repeat(200_000)}${']'.repeat(200_000)}}`), /tensor "x": its entry is an array/],
   ];
-  test.each(cases)('%s', async (name, bytes, message) => {
+  test.each(cases)('%s', async (_, bytes, message) => {
     const file = folder.file('hostile.safetensors', bytes);
-    const error = await io.loadSafetensors(file).then(() => null, (reason) => reason);
+    const error = await io.loadSafetensors(file).then(
+      () => null,
+      (reason) => reason,
+    );
     expect(error).toMatchObject({ name: 'WeightNormError', code: 'ERR_FORMAT' });
     expect(error.message).toMatch(message);
     expect(error.message.startsWith(`${file}: `)).toBe(true);
@@ -64,7 +91,10 @@ describe('a hostile safetensors file is an ERR_FORMAT that names file and tensor
 describe('a file that cannot be read is an ERR_IO that says why', () => {
   test('missing', async () => {
     const file = folder.file('missing.safetensors');
-    await expect(io.loadSafetensors(file)).rejects.toMatchObject({ code: 'ERR_IO', message: `${file}: cannot be opened: there is no such file or directory (ENOENT)` });
+    await expect(io.loadSafetensors(file)).rejects.toMatchObject({
+      code: 'ERR_IO',
+      message: `${file}: cannot be opened: there is no such file or directory (ENOENT)`,
+    });
   });
 
   test('a directory', async () => {
@@ -76,7 +106,10 @@ describe('a file that cannot be read is an ERR_IO that says why', () => {
   test('no permission', async () => {
     const file = folder.file('secret.safetensors', safetensorsBytes({}));
     chmodSync(file, 0o000);
-    await expect(unprivileged(() => io.loadSafetensors(file))).rejects.toMatchObject({ code: 'ERR_IO', message: `${file}: cannot be opened: permission denied (EACCES)` });
+    await expect(unprivileged(() => io.loadSafetensors(file))).rejects.toMatchObject({
+      code: 'ERR_IO',
+      message: `${file}: cannot be opened: permission denied (EACCES)`,
+    });
   });
 
   test('a named pipe, without waiting for a writer', async () => {
@@ -86,6 +119,9 @@ describe('a file that cannot be read is an ERR_IO that says why', () => {
   });
 
   test.each([[undefined], [''], [3], ['a\0b']])('the path %p', async (path) => {
-    await expect(io.loadSafetensors(path as never)).rejects.toMatchObject({ code: 'ERR_ARGUMENT', message: expect.stringMatching(/^path is .*; it must be the path of a file$/) });
+    await expect(io.loadSafetensors(path as never)).rejects.toMatchObject({
+      code: 'ERR_ARGUMENT',
+      message: expect.stringMatching(/^path is .*; it must be the path of a file$/),
+    });
   });
 });

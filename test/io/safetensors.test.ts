@@ -64,7 +64,10 @@ describe('loadSafetensors', () => {
     const before = cpu.memory().tensors;
     const header = { a: { dtype: 'F32', shape: [1], data_offsets: [0, 4] }, b: { dtype: 'F32', shape: new Array(9).fill(1), data_offsets: [4, 8] } };
     const file = folder.file('rank.safetensors', safetensorsBytes(header, new Uint8Array(8)));
-    await expect(io.loadSafetensors(file, { device: cpu })).rejects.toMatchObject({ code: 'ERR_FORMAT', message: expect.stringMatching(/rank\.safetensors: tensor "b" has rank 9; ranks 0 to 8/) });
+    await expect(io.loadSafetensors(file, { device: cpu })).rejects.toMatchObject({
+      code: 'ERR_FORMAT',
+      message: expect.stringMatching(/rank\.safetensors: tensor "b" has rank 9; ranks 0 to 8/),
+    });
     expect(cpu.memory().tensors).toBe(before);
   });
 });
@@ -100,7 +103,13 @@ describe('saveSafetensors', () => {
     const written = cpu.tensor([1, 2]);
     const disposed = cpu.tensor([3, 4]);
     const before = cpu.memory().tensors;
-    const saving = io.saveSafetensors(file, new Map([['written', written], ['disposed', disposed]]));
+    const saving = io.saveSafetensors(
+      file,
+      new Map([
+        ['written', written],
+        ['disposed', disposed],
+      ]),
+    );
     written.write([9, 9]);
     disposed.dispose();
     await saving;
@@ -134,7 +143,10 @@ describe('saveSafetensors', () => {
       /tensor "x" was disposed/,
     ],
   ])('%s is refused', async (_, make, code, message) => {
-    await expect(io.saveSafetensors(folder.file('never.safetensors'), make() as never)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    await expect(io.saveSafetensors(folder.file('never.safetensors'), make() as never)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
     expect(folder.list()).not.toContain('never.safetensors');
   });
 

@@ -70,8 +70,16 @@ describe('readWav', () => {
     ['another format', Buffer.from('ID3\x04 something that is no sound at all'), /starts with "ID3/],
     ['big-endian RIFX', Buffer.concat([Buffer.from('RIFX'), wavBytes({}).subarray(4)]), /starts with "RIFX" and "WAVE"/],
     ['64-bit RF64', Buffer.concat([Buffer.from('RF64'), wavBytes({}).subarray(4)]), /starts with "RF64"/],
-    ['data longer than the file', wavBytes({ dataSize: 1 << 20 }), /its chunk "data" says it has 1048576 bytes, but only 8 follow: it was cut short or never finished/],
-    ['a stream that was never finished', wavBytes({ dataSize: 0xffffffff, riffSize: 0xffffffff }), /its header says it is 4294967303 bytes long, but it has 52/],
+    [
+      'data longer than the file',
+      wavBytes({ dataSize: 1 << 20 }),
+      /its chunk "data" says it has 1048576 bytes, but only 8 follow: it was cut short or never finished/,
+    ],
+    [
+      'a stream that was never finished',
+      wavBytes({ dataSize: 0xffffffff, riffSize: 0xffffffff }),
+      /its header says it is 4294967303 bytes long, but it has 52/,
+    ],
     ['a stream of unknown data size', wavBytes({ dataSize: 0xffffffff }), /its chunk "data" says it has 4294967295 bytes/],
     ['a file cut short', wavBytes({ data: Buffer.alloc(100) }).subarray(0, 90), /its header says it is 144 bytes long, but it has 90/],
     ['data past the RIFF chunk', wavBytes({ riffSize: 38 }), /its chunk "data" says it has 8 bytes, but only 2 follow/],
@@ -89,20 +97,30 @@ describe('readWav', () => {
     ['a format cut short', wavBytes({ fmt: fmtBody({}).subarray(0, 14) }), /its "fmt " chunk has 14 bytes; at least 16/],
     ['0 channels', wavBytes({ channels: 0 }), /says it has 0 channels/],
     ['a sample rate of 0', wavBytes({ sampleRate: 0 }), /says its sample rate is 0/],
-    ['a frame size that lies', wavBytes({ fmt: Buffer.concat([fmtBody({}).subarray(0, 12), Buffer.from([7, 0, 16, 0])]) }), /says a frame takes 7 bytes; 1 channels of 16 bits take 2/],
+    [
+      'a frame size that lies',
+      wavBytes({ fmt: Buffer.concat([fmtBody({}).subarray(0, 12), Buffer.from([7, 0, 16, 0])]) }),
+      /says a frame takes 7 bytes; 1 channels of 16 bits take 2/,
+    ],
     ['two formats', wavBytes({ before: [chunk('fmt ', fmtBody({}))] }), /has two "fmt " chunks/],
     ['data before the format', wavBytes({ before: [chunk('data', Buffer.alloc(4))] }), /has no "fmt " chunk before its data/],
     ['no data', Buffer.concat([Buffer.from('RIFF\x1c\0\0\0WAVE', 'latin1'), chunk('fmt ', fmtBody({}))]), /has no "data" chunk/],
   ])('%s is an ERR_FORMAT that names the file', async (_, bytes, message) => {
     const file = folder.file('bad.wav', bytes);
-    const error = await audio.readWav(file).then(() => null, (reason) => reason);
+    const error = await audio.readWav(file).then(
+      () => null,
+      (reason) => reason,
+    );
     expect(error).toMatchObject({ name: 'WeightNormError', code: 'ERR_FORMAT' });
     expect(error.message).toMatch(message);
     expect(error.message.startsWith(`${file}: `)).toBe(true);
   });
 
   test('a missing file and a directory are ERR_IO', async () => {
-    await expect(audio.readWav(folder.file('missing.wav'))).rejects.toMatchObject({ code: 'ERR_IO', message: expect.stringMatching(/missing\.wav: cannot be opened: there is no such file/) });
+    await expect(audio.readWav(folder.file('missing.wav'))).rejects.toMatchObject({
+      code: 'ERR_IO',
+      message: expect.stringMatching(/missing\.wav: cannot be opened: there is no such file/),
+    });
     const directory = folder.file('directory.wav');
     mkdirSync(directory);
     await expect(audio.readWav(directory)).rejects.toMatchObject({ code: 'ERR_IO', message: expect.stringMatching(/it is a directory/) });
@@ -146,7 +164,10 @@ describe('writeWav', () => {
     ['a fractional sample rate', [Float32Array.of(0), 44100.5], 'ERR_ARGUMENT', /sampleRate is 44100.5/],
     ['an unknown format', [Float32Array.of(0), 16000, { format: 'mp3' }], 'ERR_ARGUMENT', /format is "mp3"; it must be 'pcm16' or 'float32'/],
   ])('%s: refused, and no file appears', async (_, [samples, rate, options], code, message) => {
-    await expect(audio.writeWav(folder.file('never.wav'), samples as never, rate as never, options as never)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    await expect(audio.writeWav(folder.file('never.wav'), samples as never, rate as never, options as never)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
     expect(folder.list()).not.toContain('never.wav');
   });
 });

@@ -46,7 +46,10 @@ export function hifiganReference(config: audio.HifiGanConfig, state: State, mel:
       const block = `resblocks.${i * config.resblock_kernel_sizes.length + j}`;
       let y = x;
       (config.resblock_dilation_sizes[j] as number[]).forEach((dilation, d) => {
-        const inner = config.resblock === '1' ? conv(`${block}.convs2.${d}`, leaky(conv(`${block}.convs1.${d}`, leaky(y, 0.1), dilation), 0.1)) : conv(`${block}.convs.${d}`, leaky(y, 0.1), dilation);
+        const inner =
+          config.resblock === '1'
+            ? conv(`${block}.convs2.${d}`, leaky(conv(`${block}.convs1.${d}`, leaky(y, 0.1), dilation), 0.1))
+            : conv(`${block}.convs.${d}`, leaky(y, 0.1), dilation);
         y = y.map((row, c) => row.map((value, t) => value + at(inner, c, t)));
       });
       return y;

@@ -20,17 +20,24 @@ void copyStrided(const GatherRow& row, int64_t first, int64_t last) {
 }
 
 // Contiguous source: conversion, the cheap activations and the scale in one pass.
+// Here and below fields are copied first: a store of floats might change them for all the compiler knows.
 template <core::DType D, core::Act A>
 void copyContiguous(const GatherRow& row, int64_t first, int64_t last) {
   const Vec scale = set(row.scale);
   const SnakeChannel none{1, 1};
+  const float param = row.act.param;
+  const void* const x = row.x;
+  float* const out = row.out;
+  const int64_t start = row.start;
   int64_t q = first;
-  for (; q + kLanes <= last; q += kLanes) {
-    store(row.out + q, scale * activate<A>(loadAs<D>(row.x, row.start + q), row.act.param, none));
+  for (; q + 2 * kLanes <= last; q += 2 * kLanes) {
+    const Vec a = loadAs<D>(x, start + q), b = loadAs<D>(x, start + q + kLanes);
+    store(out + q, scale * activate<A>(a, param, none));
+    store(out + q + kLanes, scale * activate<A>(b, param, none));
   }
-  const int rest = static_cast<int>(last - q);
-  if (rest > 0) {
-    storeN(row.out + q, scale * activate<A>(loadAsN<D>(row.x, row.start + q, rest), row.act.param, none), rest);
+  for (; q < last; q += kLanes) {
+    const int lanes = last - q < kLanes ? static_cast<int>(last - q) : kLanes;
+    storeN(out + q, scale * activate<A>(loadAsN<D>(x, start + q, lanes), param, none), lanes);
   }
 }
 
@@ -74,45 +81,63 @@ void gather(const GatherRow& row) {
   return gatherAs<core::DType::kBFloat16>(row);
 }
 
-template <core::DType D, core::Act A>
-WN_INLINE Vec finishVec(const FinishRow& row, Vec sum, Vec residual, Vec running) {
-  Vec v = fma(sum, set(row.scale), set(row.bias));
-  if (row.residual) v = v + residual;
-  if (row.running) v = v + running;
-  return activate<A>(v * set(row.outScale), row.act.param, SnakeChannel{1, 1});
+// The numbers of a row in registers.
+struct Finish {
+  Vec scale, bias, outScale;
+  float param;
+};
+
+template <core::Act A, bool Residual, bool Running>
+WN_INLINE Vec finishVec(const Finish& f, Vec sum, Vec residual, Vec running) {
+  Vec v = fma(sum, f.scale, f.bias);
+  if constexpr (Residual) v = v + residual;
+  if constexpr (Running) v = v + running;
+  return activate<A>(v * f.outScale, f.param, SnakeChannel{1, 1});
 }
 
-// Everything but the store for activations that run as a pass of their own.
-template <core::DType D, core::Act A, bool Store>
-void finishAs(const FinishRow& row) {
+template <core::DType D, core::Act A, bool Residual, bool Running>
+void finishAs(const FinishRow& row, float* sum, void* y) {
+  const Finish f{set(row.scale), set(row.bias), set(row.outScale), row.act.param};
+  const void* const residual = row.residual;
+  const void* const running = row.running;
+  const int64_t count = row.count;
   int64_t i = 0;
-  for (; i + kLanes <= row.count; i += kLanes) {
-    const Vec residual = row.residual ? loadAs<D>(row.residual, i) : zero();
-    const Vec running = row.running ? loadAs<D>(row.running, i) : zero();
-    const Vec v = finishVec<D, A>(row, load(row.sum + i), residual, running);
-    if constexpr (Store) {
-      storeAs<D>(row.y, i, v);
+  for (; i + kLanes <= count; i += kLanes) {
+    const Vec r = Residual ? loadAs<D>(residual, i) : zero();
+    const Vec p = Running ? loadAs<D>(running, i) : zero();
+    const Vec v = finishVec<A, Residual, Running>(f, load(sum + i), r, p);
+    if (y) {
+      storeAs<D>(y, i, v);
     } else {
-      store(row.sum + i, v);
+      store(sum + i, v);
     }
   }
-  const int rest = static_cast<int>(row.count - i);
-  if (rest == 0) return;
-  const Vec residual = row.residual ? loadAsN<D>(row.residual, i, rest) : zero();
-  const Vec running = row.running ? loadAsN<D>(row.running, i, rest) : zero();
-  const Vec v = finishVec<D, A>(row, loadN(row.sum + i, rest), residual, running);
-  if constexpr (Store) {
-    storeAsN<D>(row.y, i, v, rest);
+  if (i == count) return;
+  const int rest = static_cast<int>(count - i);
+  const Vec r = Residual ? loadAsN<D>(residual, i, rest) : zero();
+  const Vec p = Running ? loadAsN<D>(running, i, rest) : zero();
+  const Vec v = finishVec<A, Residual, Running>(f, loadN(sum + i, rest), r, p);
+  if (y) {
+    storeAsN<D>(y, i, v, rest);
   } else {
-    storeN(row.sum + i, v, rest);
+    storeN(sum + i, v, rest);
   }
+}
+
+// To y, or back to the sums where y is null.
+template <core::DType D, core::Act A>
+void finishWith(const FinishRow& row, void* y) {
+  if (row.residual && row.running) return finishAs<D, A, true, true>(row, row.sum, y);
+  if (row.residual) return finishAs<D, A, true, false>(row, row.sum, y);
+  if (row.running) return finishAs<D, A, false, true>(row, row.sum, y);
+  return finishAs<D, A, false, false>(row, row.sum, y);
 }
 
 template <core::DType D>
 void finishTo(const FinishRow& row) {
-  if (row.act.kind == core::Act::kNone) return finishAs<D, core::Act::kNone, true>(row);
-  if (row.act.kind == core::Act::kLeakyRelu) return finishAs<D, core::Act::kLeakyRelu, true>(row);
-  finishAs<D, core::Act::kNone, false>(row);
+  if (row.act.kind == core::Act::kNone) return finishWith<D, core::Act::kNone>(row, row.y);
+  if (row.act.kind == core::Act::kLeakyRelu) return finishWith<D, core::Act::kLeakyRelu>(row, row.y);
+  finishWith<D, core::Act::kNone>(row, nullptr);
   activateRow(row.act, row.sum, row.sum, row.count);
   convert(row.sum, core::DType::kFloat32, row.y, D, row.count);
 }

@@ -66,7 +66,7 @@ int64_t packedOffset(const ConvPlan& plan, int64_t group, int64_t block, size_t 
 const float* packConv(const core::ConvOp& op, const ConvPlan& plan, const ConvKernels& kernels, Pool& pool) {
   PackKey key{'c',         kernels.rows,        op.transposed,       plan.groups,       plan.inputs,
               plan.outputs, plan.kernel[0],     plan.kernel[1],      plan.channelBlock, static_cast<int64_t>(op.weight.dtype)};
-  if (op.transposed) key.insert(key.end(), {op.stride[0], op.stride[1], op.dilation[0], op.dilation[1]});
+  if (op.transposed) key.insert(key.end(), {plan.outStride[0], plan.outStride[1], op.dilation[0], op.dilation[1]});
   const int64_t total = plan.groups * plan.outputs * allTerms(plan);
   return packed(op.weight, key, total, [&](float* out) {
     const int64_t elements = plan.kernel[0] * plan.kernel[1];

@@ -60,10 +60,21 @@ void addClasses(ConvPlan& plan, const std::vector<AxisPhase>& rows, const std::v
   }
 }
 
+// Offsets into prepared input are 32 bits, and extreme strides or dilations ask for more than any machine has.
+void requireWorkable(double floats) {
+  if (floats <= 0x7fffffff) return;
+  throw core::Error(core::Code::kMemory, core::format("this convolution needs %.3g GB of working memory for each thread; at most %.3g GB are "
+                                                      "supported: its dilation, stride or padding is extreme for its input",
+                                                      floats * 4e-9, 0x7fffffff * 4e-9));
+}
+
 void planTransposed(ConvPlan& plan, const core::ConvOp& op) {
   std::array<std::vector<AxisPhase>, 2> axes;
+  // A single input step has no next one for the stride to reach.
+  const Pair strides{plan.in[0] == 1 ? 1 : op.stride[0], plan.in[1] == 1 ? 1 : op.stride[1]};
+  requireWorkable(static_cast<double>(strides[0]) * static_cast<double>(strides[1]));
   for (size_t a = 0; a < 2; ++a) {
-    const int64_t stride = op.stride[a], span = (plan.kernel[a] - 1) * op.dilation[a];
+    const int64_t stride = strides[a], span = (plan.kernel[a] - 1) * op.dilation[a];
     plan.inStride[a] = 1;
     plan.outStride[a] = stride;
     plan.reach[a] = span / stride;
@@ -111,6 +122,7 @@ void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
   int64_t room = std::min(kPreparedFloats / (plan.inputs * planes), kLargestChunk);
   room = std::max(room, 4 * unit + 3 * plan.reach[1]);
   const int64_t sumRows = plan.channelBlock * plan.phases;
+  requireWorkable(static_cast<double>(plan.inputs) * static_cast<double>(plan.reach[1]));
   room = std::max(std::min(room, kPreparedFloats / sumRows), 2 * unit);
   room = roundUp(room, unit);
   plan.chunk[1] = std::min(plan.positions[1], room);
@@ -121,11 +133,14 @@ void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
   plan.pitch = plan.chunk[1] + plan.reach[1];
   plan.chunk[0] = std::clamp(room / plan.pitch, int64_t{1}, plan.positions[0]);
   plan.chunks[0] = divideUp(plan.positions[0], plan.chunk[0]);
+  requireWorkable(static_cast<double>(plan.chunk[0] + plan.reach[0]) * static_cast<double>(plan.pitch) * static_cast<double>(planes * plan.inputs));
   plan.planeSize = (plan.chunk[0] + plan.reach[0]) * plan.pitch;
   plan.width = roundUp((plan.chunk[0] - 1) * plan.pitch + plan.chunk[1], kernels.lanes);
   // The last vector of a plane may read past it.
   plan.channelStride = roundUp(planes * plan.planeSize + kernels.lanes, 16);
   if (plan.channelStride % 512 == 0) plan.channelStride += 16;
+  requireWorkable(static_cast<double>(plan.channelStride) * static_cast<double>(plan.inputs));
+  requireWorkable(static_cast<double>(sumRows) * static_cast<double>(plan.width));
 }
 
 }  // namespace

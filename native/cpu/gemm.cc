@@ -1,7 +1,6 @@
 #include "cpu/gemm.h"
 
 #include <algorithm>
-#include <array>
 
 #include "cpu/operands.h"
 #include "cpu/simd/vec_table.h"
@@ -10,8 +9,10 @@ namespace weightnorm::cpu {
 
 namespace {
 
-constexpr int64_t kRowChunk = 192;                 // rows that share one pass over the panels
+constexpr int64_t kRowChunk = 384;                 // rows that share one pass over the panels
 constexpr int64_t kPackedFloats = int64_t{1} << 20;  // of the left side, to stay in a cache
+constexpr int64_t kPanelFloats = 6 * 1024;           // of a panel's block, to stay in the first-level cache
+constexpr int kMostRows = 8;                         // of a row block, on any instruction set
 
 int64_t divideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -34,18 +35,17 @@ class GemmRun {
     const int64_t chunks = rowChunks_ * static_cast<int64_t>(job.products.size());
     const int64_t wanted = pool.threads() == 1 ? 1 : 4 * pool.threads();
     splits_ = std::clamp(divideUp(wanted, chunks), int64_t{1}, panels_);
-    for (size_t t = 0; t < offsets_.size(); ++t) offsets_[t] = static_cast<int32_t>(static_cast<int64_t>(t) * width_);
+    for (int64_t t = 0; t < std::min(kPanelFloats / width_, kSumBlock); ++t) offsets_.push_back(static_cast<int32_t>(t * width_));
     packedFloats_ = divideUp(rowChunk_, kernels_.rows) * kernels_.rows * job.terms;
     sumsFloats_ = rowChunk_ * width_;
   }
 
   void operator()(core::Device& device) const {
-    const Scratch scratch(device, pool_.threads(), packedFloats_ + sumsFloats_ + job_.terms);
+    const Scratch scratch(device, pool_.threads(), packedFloats_ + sumsFloats_ + kMostRows * job_.terms);
     const int64_t tasks = static_cast<int64_t>(job_.products.size()) * rowChunks_ * splits_;
     pool_.parallelFor(tasks, [&](int64_t index, int worker) { task(index, scratch.of(worker)); });
   }
 
- private:
   int blockAt(int64_t rows, int64_t row) const {
     int block = kernels_.rows;
     while (block > rows - row) block /= 2;
@@ -53,22 +53,24 @@ class GemmRun {
   }
 
   // Rows of the left side as [row block][term][row], float32.
-  void packRows(const std::byte* a, int64_t rows, float* packed, float* line) const {
+  void packRows(const std::byte* a, int64_t rows, float* packed, float* lines) const {
+    const float* from[kMostRows];
     for (int64_t row = 0; row < rows;) {
       const int block = blockAt(rows, row);
       for (int r = 0; r < block; ++r) {
-        const float* from = reinterpret_cast<const float*>(a + static_cast<uint64_t>((row + r) * job_.terms) * sizeOf(job_.dtype));
-        if (job_.dtype != core::DType::kFloat32) {
-          get_vecTable().convert(from, job_.dtype, line, core::DType::kFloat32, job_.terms);
-          from = line;
-        }
-        for (int64_t k = 0; k < job_.terms; ++k) packed[k * block + r] = from[k];
+        const std::byte* line = a + static_cast<uint64_t>((row + r) * job_.terms) * sizeOf(job_.dtype);
+        from[r] = reinterpret_cast<const float*>(line);
+        if (job_.dtype == core::DType::kFloat32) continue;
+        get_vecTable().convert(line, job_.dtype, lines + r * job_.terms, core::DType::kFloat32, job_.terms);
+        from[r] = lines + r * job_.terms;
       }
+      kernels_.interleave(from, block, job_.terms, packed);
       packed += job_.terms * block;
       row += block;
     }
   }
 
+ private:
   void task(int64_t index, float* scratch) const {
     const int64_t split = index % splits_;
     index /= splits_;
@@ -79,10 +81,10 @@ class GemmRun {
     float* const sums = scratch + packedFloats_;
     packRows(product.a + static_cast<uint64_t>(firstRow * job_.terms) * size, rows, scratch, sums + sumsFloats_);
     for (int64_t panel = panels_ * split / splits_; panel < panels_ * (split + 1) / splits_; ++panel) {
-      multiplyPanel(product.panels + panel * width_ * job_.terms, scratch, rows, sums);
       const int64_t column = panel * width_;
       FinishColumns row = columnsFrom(job_.finish, column);
       row.count = std::min(width_, job_.columns - column);
+      multiplyPanel(product.panels + panel * width_ * job_.terms, divideUp(row.count, kernels_.lanes) * kernels_.lanes, scratch, rows, sums);
       row.dtype = job_.dtype;
       for (int64_t r = 0; r < rows; ++r) {
         row.sum = sums + r * width_;
@@ -92,14 +94,15 @@ class GemmRun {
     }
   }
 
-  // One block of terms of the panel against every row, while it is in the cache.
-  void multiplyPanel(const float* panel, const float* packed, int64_t rows, float* sums) const {
-    for (int64_t k = 0; k < job_.terms; k += kSumBlock) {
-      const int64_t terms = std::min(kSumBlock, job_.terms - k);
+  // One block of terms of the panel against every row, while it is in the first-level cache.
+  void multiplyPanel(const float* panel, int64_t used, const float* packed, int64_t rows, float* sums) const {
+    const int64_t depth = static_cast<int64_t>(offsets_.size());
+    for (int64_t k = 0; k < job_.terms; k += depth) {
+      const int64_t terms = std::min(depth, job_.terms - k);
       for (int64_t row = 0; row < rows;) {
         const int block = blockAt(rows, row);
         kernels_.multiply(panel + k * width_, offsets_.data(), terms, packed + row * job_.terms + k * block, block,
-                          sums + row * width_, width_, width_, k > 0);
+                          sums + row * width_, width_, used, k > 0);
         row += block;
       }
     }
@@ -111,12 +114,53 @@ class GemmRun {
   const GemmKernels& gemmKernels_ = get_gemmKernels();
   const int64_t width_ = panelWidth();
   int64_t rowChunk_, rowChunks_, panels_, splits_, packedFloats_, sumsFloats_;
-  std::array<int32_t, kSumBlock> offsets_;
+  std::vector<int32_t> offsets_;  // of the terms of one block
 };
 
 }  // namespace
 
 void gemm(const Gemm& job, core::Device& device, Pool& pool) { GemmRun(job, pool)(device); }
+
+void gemmSkinny(const Gemm& job, const float* b, core::Device& device, Pool& pool) {
+  const ConvKernels& kernels = get_convKernels();
+  const GemmRun packer(job, pool);
+  constexpr int64_t kColumns = 512;
+  const int64_t chunks = divideUp(job.columns, kColumns), lanes = kernels.lanes;
+  const Scratch a(device, 1, job.rows * job.terms + kMostRows * job.terms);
+  packer.packRows(job.products[0].a, job.rows, a.of(0), a.of(0) + job.rows * job.terms);
+  std::vector<int32_t> offsets, tailOffsets;
+  for (int64_t t = 0; t < kSumBlock; ++t) {
+    offsets.push_back(static_cast<int32_t>(t * job.columns));
+    tailOffsets.push_back(static_cast<int32_t>(t * lanes));
+  }
+  const Scratch scratch(device, pool.threads(), job.rows * kColumns + kSumBlock * lanes);
+  pool.parallelFor(chunks, [&](int64_t chunk, int worker) {
+    const int64_t first = chunk * kColumns, count = std::min(kColumns, job.columns - first), whole = count / lanes * lanes;
+    float* const sums = scratch.of(worker);
+    float* const tail = sums + job.rows * kColumns;
+    for (int64_t k = 0; k < job.terms; k += kSumBlock) {
+      const int64_t terms = std::min(kSumBlock, job.terms - k);
+      const float* x = b + k * job.columns + first;
+      if (whole < count) get_gemmKernels().packPanel(x + whole, core::DType::kFloat32, job.columns, terms, count - whole, tail, lanes);
+      for (int64_t row = 0; row < job.rows;) {
+        const int block = packer.blockAt(job.rows, row);
+        const float* w = a.of(0) + row * job.terms + k * block;
+        float* const to = sums + row * kColumns;
+        if (whole > 0) kernels.multiply(x, offsets.data(), terms, w, block, to, kColumns, whole, k > 0);
+        if (whole < count) kernels.multiply(tail, tailOffsets.data(), terms, w, block, to + whole, kColumns, lanes, k > 0);
+        row += block;
+      }
+    }
+    FinishColumns row = columnsFrom(job.finish, first);
+    row.count = count;
+    row.dtype = job.dtype;
+    for (int64_t r = 0; r < job.rows; ++r) {
+      row.sum = sums + r * kColumns;
+      row.y = job.products[0].y + static_cast<uint64_t>(r * job.columns + first) * sizeOf(job.dtype);
+      get_gemmKernels().finishColumns(row);
+    }
+  });
+}
 
 void gemv(const std::vector<Gemv>& jobs, core::Device& device, Pool& pool) {
   // About 128 KiB of weights a task.

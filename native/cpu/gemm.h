@@ -34,6 +34,10 @@ struct Gemm {
 // The same bits for any number of threads, and for a row whatever the other rows. Throws ERR_MEMORY.
 void gemm(const Gemm& job, core::Device& device, Pool& pool);
 
+// The same for the first product only, from b as it is, float32 [terms, columns] row-major: for few rows, which would not
+// pay for panels. terms · columns of kSumBlock rows must fit 31 bits.
+void gemmSkinny(const Gemm& job, const float* b, core::Device& device, Pool& pool);
+
 // y[r, o] = finish(Σ_k x[r, k] · weights[o, k]) for a few rows r ≤ kDotRows of x (float32) and many rows o of weights,
 // which are read once, as they are. `finish` has y's dtype. All jobs have one shape.
 struct Gemv {

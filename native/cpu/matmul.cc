@@ -71,9 +71,16 @@ void narrow(const core::MatmulOp& op, const Sizes& s, const std::vector<int64_t>
   }
 }
 
-// Packs every matrix of b as panels, and multiplies.
+constexpr int64_t kSkinnyRows = 8;
+constexpr int64_t kSkinnyColumns = 0x7fffffff / kSumBlock;
+
+// Packs every matrix of b as panels, and multiplies; a few rows take b as it is.
 void wide(const core::MatmulOp& op, const Sizes& s, const std::vector<int64_t>& a, const std::vector<int64_t>& b, Pool& pool) {
   core::Device& device = op.y.storage->device();
+  if (s.rows <= kSkinnyRows && a.size() == 1 && op.b.dtype == core::DType::kFloat32 && s.columns < kSkinnyColumns) {
+    const Gemm job{{{bytesOf(op.a), nullptr, dataOf<std::byte>(op.y)}}, s.rows, s.columns, s.terms, op.a.dtype, {}};
+    return gemmSkinny(job, dataOf<const float>(op.b), device, pool);
+  }
   const int64_t width = panelWidth(), panels = (s.columns + width - 1) / width, size = panelFloats(s.columns, s.terms);
   const Scratch packed(device, 1, s.matrices * size);
   // Tall panels are packed in pieces, so that one matrix occupies every thread.

@@ -298,6 +298,30 @@ void directIsLocal(const char* isa) {
   }
 }
 
+// Shapes whose working memory no machine has fail at once; a stride that one input step never takes does not matter.
+void extremes(const char* isa) {
+  cpu::Pool one(1), many(2);
+  std::mt19937 random(2);
+  Case c;
+  c.size[1] = 3, c.kernel[1] = 2;
+  const int64_t huge = int64_t{1} << 39;
+  c.dilation[1] = huge, c.padBegin[1] = c.padEnd[1] = huge / 2;
+  const auto refused = [&](const ConvOp& op) {
+    try {
+      cpu::conv(op, one);
+    } catch (const core::Error& e) {
+      return e.code() == core::Code::kMemory;
+    }
+    return false;
+  };
+  check(refused(c.make(random)), std::string(isa) + ": extreme dilation is not refused");
+  c.transposed = true;
+  c.size[1] = 2, c.dilation[1] = 1, c.stride[1] = huge;
+  check(refused(c.make(random)), std::string(isa) + ": extreme stride is not refused");
+  c.size[1] = 1, c.padBegin[1] = c.padEnd[1] = 0;
+  run(c, c.make(random), isa, one, many);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -308,6 +332,7 @@ int main(int argc, char** argv) {
     fastCases(name(isa), count / 8, seed);
     longReductions(name(isa));
     directIsLocal(name(isa));
+    extremes(name(isa));
   });
   return report("native-conv");
 }

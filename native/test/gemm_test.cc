@@ -111,6 +111,10 @@ int main() {
       testMatmul(name(isa), {B, 1, M, K}, {C, K, N}, {B, C, M, N}, dtype(), random, one, many);
       testMatmul(name(isa), {M, K}, {B, C, K, N}, {B, C, M, N}, dtype(), random, one, many);
     }
+    for (int i = 0; i < 20; ++i) {
+      const int64_t M = range(1, 9), N = range(5, 1200), K = range(1, 1100);
+      testMatmul(name(isa), {M, K}, {K, N}, {M, N}, dtype(), random, one, many);
+    }
     testMatmul(name(isa), {3, 20000}, {20000, 50}, {3, 50}, DType::kFloat32, random, one, many);
   });
   return report("native-gemm");

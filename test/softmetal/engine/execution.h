@@ -54,14 +54,16 @@ struct Execution {
   bool checkRaces = true;
   unsigned random = 1;
 
-  Epoch epoch = 1;             // now
-  Epoch dispatchStart = 1;     // accesses before are ordered before the whole dispatch
-  Epoch threadgroupStart = 1;  // of the running threadgroup
+  Epoch epoch = 1;                              // now
+  Epoch dispatchStart = 1;                      // accesses before are ordered before the whole dispatch
+  Epoch threadgroupStart = 1;                   // of the running threadgroup
   Epoch threadgroupOrder = 1, deviceOrder = 1;  // last barrier that ordered threadgroup and device memory
 };
 // Made when the library is loaded and never destroyed: threads may still run while the process ends.
 extern Execution* const theExecution;
-inline Execution& execution() { return *theExecution; }
+inline Execution& execution() {
+  return *theExecution;
+}
 
 std::string describeThread(const KernelThread& thread);
 

@@ -37,9 +37,9 @@ struct Region {
   Cell* cells = nullptr;
   Tracking tracking = Tracking::kNone;
   bool isThreadgroup = false;
-  bool isUntracked = false;    // MTLHazardTrackingModeUntracked: encoders are not ordered for it
-  uint32_t boundSerial = 0;    // the dispatch that may use it
-  Epoch orderedSince = 0;      // accesses before this epoch happened before the current dispatch
+  bool isUntracked = false;  // MTLHazardTrackingModeUntracked: encoders are not ordered for it
+  uint32_t boundSerial = 0;  // the dispatch that may use it
+  Epoch orderedSince = 0;    // accesses before this epoch happened before the current dispatch
   std::string label;
   std::unique_ptr<Cell[]> ownCells;  // of memory outside the arena
 
@@ -56,7 +56,7 @@ struct Region {
 class Arena {
  public:
   static Arena& instance() { return *instance_; }
-  std::unique_ptr<Region> allocate(size_t length);  // null when out of memory
+  std::unique_ptr<Region> allocate(size_t length);             // null when out of memory
   std::unique_ptr<Region> adopt(void* memory, size_t length);  // memory of the caller
   void release(std::unique_ptr<Region> region);
   // The region around an address, or null; kFreed if its owner is gone.
@@ -64,9 +64,7 @@ class Arena {
     const size_t offset = reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(base_);
     return offset < kSize ? granules_[offset >> kGranuleShift] : nullptr;
   }
-  bool contains(const void* address) const {
-    return reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(base_) < kSize;
-  }
+  bool contains(const void* address) const { return reinterpret_cast<uintptr_t>(address) - reinterpret_cast<uintptr_t>(base_) < kSize; }
   static Region* freedMarker() { return &freed_; }
 
  private:

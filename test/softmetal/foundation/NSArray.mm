@@ -10,9 +10,7 @@ extern "C" void objc_msgSend(void);
 - (id)nextObject {
   return nil;
 }
-- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state
-                                  objects:(id __unsafe_unretained[])buffer
-                                    count:(NSUInteger)count {
+- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state objects:(id __unsafe_unretained[])buffer count:(NSUInteger)count {
   return 0;
 }
 @end
@@ -99,10 +97,9 @@ extern "C" void objc_msgSend(void);
 - (NSArray*)sortedArrayUsingSelector:(SEL)comparator {
   NSMutableArray* copy = [NSMutableArray arrayWithArray:self];
   NSArray* result = copy;
-  std::stable_sort(result->_objects.begin(), result->_objects.end(),
-                   [comparator](id a, id b) {
-                     return ((NSComparisonResult(*)(id, SEL, id))objc_msgSend)(a, comparator, b) == NSOrderedAscending;
-                   });
+  std::stable_sort(result->_objects.begin(), result->_objects.end(), [comparator](id a, id b) {
+    return ((NSComparisonResult(*)(id, SEL, id))objc_msgSend)(a, comparator, b) == NSOrderedAscending;
+  });
   return result;
 }
 - (id)copyWithZone:(NSZone*)zone {
@@ -111,9 +108,7 @@ extern "C" void objc_msgSend(void);
 - (id)mutableCopyWithZone:(NSZone*)zone {
   return [[NSMutableArray alloc] initWithObjects:_objects.data() count:_objects.size()];
 }
-- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state
-                                  objects:(id __unsafe_unretained[])buffer
-                                    count:(NSUInteger)count {
+- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state objects:(id __unsafe_unretained[])buffer count:(NSUInteger)count {
   if (state->state) return 0;
   state->state = 1;
   state->itemsPtr = _objects.data();
@@ -163,4 +158,6 @@ extern "C" void objc_msgSend(void);
 extern "C" {
 NSArray* __NSArray0__;
 }
-__attribute__((constructor(102))) static void makeEmptyArray() { __NSArray0__ = [[NSArray alloc] init]; }
+__attribute__((constructor(102))) static void makeEmptyArray() {
+  __NSArray0__ = [[NSArray alloc] init];
+}

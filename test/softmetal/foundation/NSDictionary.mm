@@ -86,9 +86,7 @@ struct Entry {
 - (id)mutableCopyWithZone:(NSZone*)zone {
   return [self copyOfClass:[NSMutableDictionary class]];
 }
-- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state
-                                  objects:(id __unsafe_unretained[])buffer
-                                    count:(NSUInteger)count {
+- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state objects:(id __unsafe_unretained[])buffer count:(NSUInteger)count {
   if (state->state) return 0;
   state->state = 1;
   state->itemsPtr = _keys.data();
@@ -174,9 +172,7 @@ struct Entry {
 - (id)mutableCopyWithZone:(NSZone*)zone {
   return [[NSMutableSet setWithArray:_members] retain];
 }
-- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state
-                                  objects:(id __unsafe_unretained[])buffer
-                                    count:(NSUInteger)count {
+- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state objects:(id __unsafe_unretained[])buffer count:(NSUInteger)count {
   return [_members countByEnumeratingWithState:state objects:buffer count:count];
 }
 @end
@@ -197,4 +193,6 @@ struct Entry {
 extern "C" {
 NSDictionary* __NSDictionary0__;
 }
-__attribute__((constructor(102))) static void makeEmptyDictionary() { __NSDictionary0__ = [[NSDictionary alloc] init]; }
+__attribute__((constructor(102))) static void makeEmptyDictionary() {
+  __NSDictionary0__ = [[NSDictionary alloc] init];
+}

@@ -45,8 +45,8 @@ static NSNumber* makeNumber(NumberKind kind, long long integer, double real, con
   return [number autorelease];
 }
 
-#define NUMBER_WITH(Name, Type, Code, Kind)                               \
-  +(NSNumber*)numberWith##Name : (Type)value {                            \
+#define NUMBER_WITH(Name, Type, Code, Kind)                         \
+  +(NSNumber*)numberWith##Name : (Type)value {                      \
     return makeNumber(Kind, (long long)value, (double)value, Code); \
   }
 

@@ -4,7 +4,9 @@
 
 #include <objc/runtime.h>
 
-static ObjcClass* runtimeClass(Class cls) { return (ObjcClass*)cls; }
+static ObjcClass* runtimeClass(Class cls) {
+  return (ObjcClass*)cls;
+}
 
 @implementation NSObject
 + (instancetype)alloc {
@@ -130,12 +132,11 @@ static ObjcClass* runtimeClass(Class cls) { return (ObjcClass*)cls; }
 @end
 
 // The symbols under which the compiler refers to the classes of blocks.
-__asm__(
-    ".globl _NSConcreteStackBlock\n"
-    ".set _NSConcreteStackBlock, OBJC_CLASS_$___NSStackBlock__\n"
-    ".globl _NSConcreteGlobalBlock\n"
-    ".set _NSConcreteGlobalBlock, OBJC_CLASS_$___NSGlobalBlock__\n"
-    ".globl _NSConcreteMallocBlock\n"
-    ".set _NSConcreteMallocBlock, OBJC_CLASS_$___NSMallocBlock__\n"
-    ".weak __objc_personality_v0\n"
-    ".set __objc_personality_v0, __gxx_personality_v0\n");
+__asm__(".globl _NSConcreteStackBlock\n"
+        ".set _NSConcreteStackBlock, OBJC_CLASS_$___NSStackBlock__\n"
+        ".globl _NSConcreteGlobalBlock\n"
+        ".set _NSConcreteGlobalBlock, OBJC_CLASS_$___NSGlobalBlock__\n"
+        ".globl _NSConcreteMallocBlock\n"
+        ".set _NSConcreteMallocBlock, OBJC_CLASS_$___NSMallocBlock__\n"
+        ".weak __objc_personality_v0\n"
+        ".set __objc_personality_v0, __gxx_personality_v0\n");

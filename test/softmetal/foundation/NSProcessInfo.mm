@@ -57,6 +57,12 @@ extern char** environ;
 }
 @end
 
-NSString* NSStringFromClass(Class cls) { return foundation::makeString(class_getName(cls)); }
-NSString* NSStringFromSelector(SEL selector) { return foundation::makeString(sel_getName(selector)); }
-Class NSClassFromString(NSString* name) { return objc_getClass([name UTF8String]); }
+NSString* NSStringFromClass(Class cls) {
+  return foundation::makeString(class_getName(cls));
+}
+NSString* NSStringFromSelector(SEL selector) {
+  return foundation::makeString(sel_getName(selector));
+}
+Class NSClassFromString(NSString* name) {
+  return objc_getClass([name UTF8String]);
+}

@@ -82,7 +82,9 @@ void setError(NSError** error, NSError* value) {
 
 using foundation::makeString;
 
-static const char* bytesOf(NSString* string) { return [string UTF8String]; }
+static const char* bytesOf(NSString* string) {
+  return [string UTF8String];
+}
 
 @implementation NSString
 + (instancetype)string {
@@ -273,9 +275,8 @@ constexpr int kUtf16Literal = 0xd0;
 @end
 
 // The symbol under which the compiler refers to the class of string literals.
-__asm__(
-    ".globl __CFConstantStringClassReference\n"
-    ".set __CFConstantStringClassReference, OBJC_CLASS_$_NSConstantString\n");
+__asm__(".globl __CFConstantStringClassReference\n"
+        ".set __CFConstantStringClassReference, OBJC_CLASS_$_NSConstantString\n");
 
 void NSLog(NSString* format, ...) {
   va_list arguments;

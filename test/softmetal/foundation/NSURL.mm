@@ -151,7 +151,9 @@ static BOOL succeeded(const std::error_code& code, NSString* path, NSError** err
 }
 @end
 
-NSString* NSTemporaryDirectory(void) { return foundation::makeString(fs::temp_directory_path()); }
+NSString* NSTemporaryDirectory(void) {
+  return foundation::makeString(fs::temp_directory_path());
+}
 NSString* NSHomeDirectory(void) {
   const char* home = getenv("HOME");
   return foundation::makeString(home ? home : "/");

@@ -161,4 +161,6 @@ dispatch_data_t dispatch_data_create(const void* buffer, size_t size, dispatch_q
     destructor();
   return data;
 }
-size_t dispatch_data_get_size(dispatch_data_t data) { return [((SMDispatchData*)data)->_bytes length]; }
+size_t dispatch_data_get_size(dispatch_data_t data) {
+  return [((SMDispatchData*)data)->_bytes length];
+}

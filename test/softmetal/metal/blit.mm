@@ -20,10 +20,12 @@ static Failure brokenCopy(const std::string& problem) {
 - (void)fillBuffer:(id<MTLBuffer>)target range:(NSRange)range value:(uint8_t)value {
   if (![self isOpenFor:"fillBuffer"] || !SM_VALID(target != nil, "fillBuffer: the buffer is nil")) return;
   if (!SM_VALID(range.length > 0, "fillBuffer: length must not be 0")) return;
-  if (!SM_VALID(range.location % 4 == 0 && range.length % 4 == 0, "fillBuffer: range %lu+%lu must consist of multiples of 4", range.location,
-                range.length))
+  if (!SM_VALID(range.location % 4 == 0 && range.length % 4 == 0, "fillBuffer: range %lu+%lu must consist of multiples of 4",
+                range.location, range.length))
     return;
-  if (!SM_VALID(NSMaxRange(range) <= target.length, "fillBuffer: range %lu+%lu beyond length %lu", range.location, range.length, target.length)) return;
+  if (!SM_VALID(NSMaxRange(range) <= target.length, "fillBuffer: range %lu+%lu beyond length %lu", range.location, range.length,
+                target.length))
+    return;
   Reference reference(target, buffer->retained);
   softmetal::count([&](auto& c) {
     c.copies++;
@@ -50,8 +52,11 @@ static Failure brokenCopy(const std::string& problem) {
                 "copyFromBuffer: offsets %lu and %lu and size %lu must be multiples of 4 on macOS", sourceOffset, targetOffset, size))
     return;
   if (!SM_VALID(size > 0, "copyFromBuffer: size must not be 0")) return;
-  if (!SM_VALID(sourceOffset + size <= source.length, "copyFromBuffer: source range %lu+%lu beyond length %lu", sourceOffset, size, source.length)) return;
-  if (!SM_VALID(targetOffset + size <= target.length, "copyFromBuffer: destination range %lu+%lu beyond length %lu", targetOffset, size, target.length))
+  if (!SM_VALID(sourceOffset + size <= source.length, "copyFromBuffer: source range %lu+%lu beyond length %lu", sourceOffset, size,
+                source.length))
+    return;
+  if (!SM_VALID(targetOffset + size <= target.length, "copyFromBuffer: destination range %lu+%lu beyond length %lu", targetOffset, size,
+                target.length))
     return;
   const bool overlaps = source == target && sourceOffset < targetOffset + size && targetOffset < sourceOffset + size;
   if (!SM_VALID(!overlaps, "copyFromBuffer: source and destination overlap")) return;
@@ -62,10 +67,12 @@ static Failure brokenCopy(const std::string& problem) {
   });
   [buffer add:[=](Execution& state) -> Failure {
     SMBuffer *sourceBuffer = from.get(), *targetBuffer = to.get();
-    if (!sourceBuffer || !targetBuffer) return {MTLCommandBufferErrorInvalidResource, "a buffer was released before the command buffer copied it"};
+    if (!sourceBuffer || !targetBuffer)
+      return {MTLCommandBufferErrorInvalidResource, "a buffer was released before the command buffer copied it"};
     auto lock = softmetal::bulkLock();
     state.ordering.since = softmetal::nextEpoch();
-    std::string problem = softmetal::bulkCopy(sourceBuffer->region.get(), sourceOffset, targetBuffer->region.get(), targetOffset, size, state.ordering);
+    std::string problem =
+        softmetal::bulkCopy(sourceBuffer->region.get(), sourceOffset, targetBuffer->region.get(), targetOffset, size, state.ordering);
     if (!problem.empty()) return brokenCopy("copyFromBuffer: " + problem);
     return {};
   }];

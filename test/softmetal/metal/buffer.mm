@@ -8,7 +8,9 @@ using softmetal::setting;
 using softmetal::Setting;
 using softmetal::Tracking;
 
-static MTLStorageMode storageOf(MTLResourceOptions options) { return (MTLStorageMode)(options >> MTLResourceStorageModeShift & 0xf); }
+static MTLStorageMode storageOf(MTLResourceOptions options) {
+  return (MTLStorageMode)(options >> MTLResourceStorageModeShift & 0xf);
+}
 static MTLHazardTrackingMode hazardOf(MTLResourceOptions options) {
   return (MTLHazardTrackingMode)(options >> MTLResourceHazardTrackingModeShift & 0x3);
 }
@@ -164,7 +166,8 @@ constexpr NSUInteger kHeapAlignment = 256;
   return [self makeBuffer:length options:options at:NSUIntegerMax];
 }
 - (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options offset:(NSUInteger)offset {
-  if (!SM_VALID(_descriptor.type == MTLHeapTypePlacement, "newBufferWithLength:options:offset: needs a heap of MTLHeapTypePlacement")) return nil;
+  if (!SM_VALID(_descriptor.type == MTLHeapTypePlacement, "newBufferWithLength:options:offset: needs a heap of MTLHeapTypePlacement"))
+    return nil;
   if (!SM_VALID(offset % kHeapAlignment == 0, "heap offset %lu is not aligned to %lu", offset, kHeapAlignment)) return nil;
   return [self makeBuffer:length options:options at:offset];
 }

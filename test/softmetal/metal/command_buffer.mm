@@ -21,16 +21,16 @@ using softmetal::Setting;
 @interface SMLogs : NSObject <MTLLogContainer>
 @end
 @implementation SMLogs
-- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state
-                                  objects:(id __unsafe_unretained[])buffer
-                                    count:(NSUInteger)count {
+- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState*)state objects:(id __unsafe_unretained[])buffer count:(NSUInteger)count {
   return 0;
 }
 @end
 
 static thread_local void* runningHandlersOf = nullptr;
 
-static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+static double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 struct RecordedCommand {
   Command command;
@@ -199,7 +199,8 @@ struct RecordedCommand {
   if (failure.code) {
     NSMutableDictionary* information = [NSMutableDictionary dictionary];
     information[NSLocalizedDescriptionKey] = makeString(failure.message);
-    if (_errorOptions & MTLCommandBufferErrorOptionEncoderExecutionStatus) information[MTLCommandBufferEncoderInfoErrorKey] = [_encoders copy];
+    if (_errorOptions & MTLCommandBufferErrorOptionEncoderExecutionStatus)
+      information[MTLCommandBufferEncoderInfoErrorKey] = [_encoders copy];
     error = [NSError errorWithDomain:MTLCommandBufferErrorDomain code:failure.code userInfo:information];
   }
   const int64_t delay = setting(Setting::kCompletionDelay);

@@ -1,6 +1,6 @@
 // Compute encoders: the argument table, checks of a dispatch, and the dispatch itself.
-#import "internal.h"
 #include "inline_bytes.h"
+#import "internal.h"
 
 using softmetal::InlineBytes;
 
@@ -13,7 +13,9 @@ struct Slot {
   bool set() const { return buffer.set() || bytes; }
 };
 
-static softmetal::Size3 toSize3(MTLSize size) { return {(unsigned)size.width, (unsigned)size.height, (unsigned)size.depth}; }
+static softmetal::Size3 toSize3(MTLSize size) {
+  return {(unsigned)size.width, (unsigned)size.height, (unsigned)size.depth};
+}
 
 @implementation SMComputeEncoder {
   SMPipeline* _pipeline;
@@ -31,14 +33,17 @@ static softmetal::Size3 toSize3(MTLSize size) { return {(unsigned)size.width, (u
 }
 
 - (void)setComputePipelineState:(id<MTLComputePipelineState>)state {
-  if ([self isOpenFor:"setComputePipelineState"] && SM_VALID(state != nil, "setComputePipelineState: the pipeline is nil")) _pipeline = (SMPipeline*)state;
+  if ([self isOpenFor:"setComputePipelineState"] && SM_VALID(state != nil, "setComputePipelineState: the pipeline is nil"))
+    _pipeline = (SMPipeline*)state;
 }
 - (BOOL)isIndex:(NSUInteger)index validFor:(const char*)what {
   return [self isOpenFor:what] && SM_VALID(index < kSmBufferCount, "%s: index %lu is beyond 30", what, index);
 }
 - (void)setBuffer:(id<MTLBuffer>)object offset:(NSUInteger)offset atIndex:(NSUInteger)index {
   if (![self isIndex:index validFor:"setBuffer"]) return;
-  if (object && !SM_VALID(offset < object.length, "setBuffer: offset(%lu) must be < length %lu, at index %lu", offset, object.length, index)) return;
+  if (object &&
+      !SM_VALID(offset < object.length, "setBuffer: offset(%lu) must be < length %lu, at index %lu", offset, object.length, index))
+    return;
   Slot& slot = _slots[index];
   slot = {};
   slot.buffer = Reference(object, buffer->retained);
@@ -52,7 +57,8 @@ static softmetal::Size3 toSize3(MTLSize size) { return {(unsigned)size.width, (u
   if (![self isIndex:index validFor:"setBufferOffset"]) return;
   Slot& slot = _slots[index];
   if (!SM_VALID(slot.set(), "setBufferOffset: no buffer is bound at index %lu", index)) return;
-  if (SM_VALID(offset < slot.length, "setBufferOffset: offset(%lu) must be < length %lu, at index %lu", offset, slot.length, index)) slot.offset = offset;
+  if (SM_VALID(offset < slot.length, "setBufferOffset: offset(%lu) must be < length %lu, at index %lu", offset, slot.length, index))
+    slot.offset = offset;
 }
 - (void)setBytes:(const void*)bytes length:(NSUInteger)length atIndex:(NSUInteger)index {
   if (![self isIndex:index validFor:"setBytes"]) return;
@@ -65,7 +71,8 @@ static softmetal::Size3 toSize3(MTLSize size) { return {(unsigned)size.width, (u
 }
 - (void)setThreadgroupMemoryLength:(NSUInteger)length atIndex:(NSUInteger)index {
   if (![self isIndex:index validFor:"setThreadgroupMemoryLength"]) return;
-  if (SM_VALID(length % 16 == 0, "setThreadgroupMemoryLength: length(%lu) must be a multiple of 16 bytes", length)) _threadgroupMemory[index] = length;
+  if (SM_VALID(length % 16 == 0, "setThreadgroupMemoryLength: length(%lu) must be a multiple of 16 bytes", length))
+    _threadgroupMemory[index] = length;
 }
 
 - (void)updateFence:(id<MTLFence>)fence {
@@ -118,32 +125,35 @@ static softmetal::Size3 toSize3(MTLSize size) { return {(unsigned)size.width, (u
     const SmParameter& parameter = kernel->parameters[i];
     if (attribute.kind == kSmBuffer) {
       const Slot& slot = _slots[attribute.index];
-      if (!SM_VALID(slot.set(), "%s: missing buffer binding at index %d for %s", kernel->name, attribute.index, kernel->parameterNames[i])) return NO;
-      if (!SM_VALID(slot.offset % parameter.alignment == 0, "%s: buffer(%d) %s: offset %lu is not aligned to %u", kernel->name, attribute.index,
-                    kernel->parameterNames[i], slot.offset, parameter.alignment))
+      if (!SM_VALID(slot.set(), "%s: missing buffer binding at index %d for %s", kernel->name, attribute.index, kernel->parameterNames[i]))
         return NO;
-      if (!SM_VALID(!parameter.isReference || slot.length - slot.offset >= parameter.size, "%s: buffer(%d) %s needs %u bytes, has %lu", kernel->name,
-                    attribute.index, kernel->parameterNames[i], parameter.size, slot.length - slot.offset))
+      if (!SM_VALID(slot.offset % parameter.alignment == 0, "%s: buffer(%d) %s: offset %lu is not aligned to %u", kernel->name,
+                    attribute.index, kernel->parameterNames[i], slot.offset, parameter.alignment))
+        return NO;
+      if (!SM_VALID(!parameter.isReference || slot.length - slot.offset >= parameter.size, "%s: buffer(%d) %s needs %u bytes, has %lu",
+                    kernel->name, attribute.index, kernel->parameterNames[i], parameter.size, slot.length - slot.offset))
         return NO;
     } else if (attribute.kind == kSmThreadgroupMemory) {
       const NSUInteger length = _threadgroupMemory[attribute.index];
-      if (!SM_VALID(length > 0, "%s: threadgroup(%d) %s has no length", kernel->name, attribute.index, kernel->parameterNames[i])) return NO;
+      if (!SM_VALID(length > 0, "%s: threadgroup(%d) %s has no length", kernel->name, attribute.index, kernel->parameterNames[i]))
+        return NO;
       memory += length;
     }
   }
-  return SM_VALID(memory <= kMaxThreadgroupMemory, "%s: threadgroup memory (%lu bytes, static and dynamic) exceeds 32768", kernel->name, memory);
+  return SM_VALID(memory <= kMaxThreadgroupMemory, "%s: threadgroup memory (%lu bytes, static and dynamic) exceeds 32768", kernel->name,
+                  memory);
 }
 - (BOOL)isShapeValid:(MTLSize)grid threads:(MTLSize)threads what:(const char*)what {
   if (![self isOpenFor:what] || !SM_VALID(_pipeline != nil, "%s: no compute pipeline is set", what)) return NO;
   const NSUInteger perGroup = threads.width * threads.height * threads.depth;
   const char* name = _pipeline->kernel->name;
   const NSUInteger largest = std::max({grid.width, grid.height, grid.depth});
-  return SM_VALID(grid.width && grid.height && grid.depth, "%s: %s: the grid (%lu,%lu,%lu) has a dimension of 0", name, what, grid.width, grid.height,
-                  grid.depth) &&
+  return SM_VALID(grid.width && grid.height && grid.depth, "%s: %s: the grid (%lu,%lu,%lu) has a dimension of 0", name, what, grid.width,
+                  grid.height, grid.depth) &&
          SM_VALID(perGroup, "%s: %s: threadsPerThreadgroup has a dimension of 0", name, what) &&
          SM_VALID(largest <= UINT_MAX, "%s: %s: a grid dimension does not fit 32 bits", name, what) &&
-         SM_VALID(perGroup <= _pipeline->maxThreads, "%s: %s: %lu threads per threadgroup, maxTotalThreadsPerThreadgroup is %lu", name, what, perGroup,
-                  _pipeline->maxThreads) &&
+         SM_VALID(perGroup <= _pipeline->maxThreads, "%s: %s: %lu threads per threadgroup, maxTotalThreadsPerThreadgroup is %lu", name,
+                  what, perGroup, _pipeline->maxThreads) &&
          SM_VALID(!_pipeline->wholeSimdgroups || perGroup % kSmSimdWidth == 0,
                   "%s: %s: %lu threads per threadgroup, not a multiple of 32 as the pipeline descriptor promises", name, what, perGroup);
 }
@@ -235,8 +245,10 @@ struct EncodedDispatch {
                           indirectBufferOffset:(NSUInteger)offset
                          threadsPerThreadgroup:(MTLSize)threads {
   if (!SM_VALID(offset % 4 == 0, "indirectBufferOffset %lu is not a multiple of 4", offset)) return;
-  if (!SM_VALID(indirect && offset + 12 <= indirect.length, "the indirect buffer is too small for three uint32 at offset %lu", offset)) return;
-  if (![self isShapeValid:MTLSizeMake(1, 1, 1) threads:threads what:"dispatchThreadgroupsWithIndirectBuffer"] || ![self areArgumentsValid]) return;
+  if (!SM_VALID(indirect && offset + 12 <= indirect.length, "the indirect buffer is too small for three uint32 at offset %lu", offset))
+    return;
+  if (![self isShapeValid:MTLSizeMake(1, 1, 1) threads:threads what:"dispatchThreadgroupsWithIndirectBuffer"] || ![self areArgumentsValid])
+    return;
   auto encoded = [self encodeGrid:MTLSizeMake(1, 1, 1) threads:threads inThreads:false];
   encoded->indirect = Reference(indirect, buffer->retained);
   encoded->indirectOffset = offset;

@@ -7,7 +7,9 @@ NSErrorDomain const MTLBinaryArchiveDomain = @"MTLBinaryArchiveDomain";
 NSErrorDomain const MTLCaptureErrorDomain = @"MTLCaptureErrorDomain";
 NSErrorUserInfoKey const MTLCommandBufferEncoderInfoErrorKey = @"MTLCommandBufferEncoderInfoErrorKey";
 
-NSString* makeString(const std::string& text) { return [NSString stringWithUTF8String:text.c_str()]; }
+NSString* makeString(const std::string& text) {
+  return [NSString stringWithUTF8String:text.c_str()];
+}
 NSError* makeError(NSErrorDomain domain, NSInteger code, const std::string& message) {
   return [NSError errorWithDomain:domain code:code userInfo:@{NSLocalizedDescriptionKey : makeString(message)}];
 }
@@ -25,7 +27,10 @@ NSError* makeError(NSErrorDomain domain, NSInteger code, const std::string& mess
     _fastMathEnabled = YES;
     _mathMode = MTLMathModeFast;
     const long major = softmetal::systemVersion().major;
-    _languageVersion = major >= 26 ? MTLLanguageVersion4_0 : major >= 15 ? MTLLanguageVersion3_2 : major >= 14 ? MTLLanguageVersion3_1 : MTLLanguageVersion3_0;
+    _languageVersion = major >= 26   ? MTLLanguageVersion4_0
+                       : major >= 15 ? MTLLanguageVersion3_2
+                       : major >= 14 ? MTLLanguageVersion3_1
+                                     : MTLLanguageVersion3_0;
   }
   return self;
 }
@@ -135,7 +140,8 @@ NSError* makeError(NSErrorDomain domain, NSInteger code, const std::string& mess
   return self;
 }
 - (MTLResourceOptions)resourceOptions {
-  return self.cpuCacheMode | self.storageMode << MTLResourceStorageModeShift | self.hazardTrackingMode << MTLResourceHazardTrackingModeShift;
+  return self.cpuCacheMode | self.storageMode << MTLResourceStorageModeShift |
+         self.hazardTrackingMode << MTLResourceHazardTrackingModeShift;
 }
 - (void)setResourceOptions:(MTLResourceOptions)options {
   self.cpuCacheMode = (MTLCPUCacheMode)(options & 0xf);

@@ -141,7 +141,8 @@ static int newestLanguage() {
   return [[SMBuffer alloc] initWithLength:length options:options device:self];
 }
 - (id<MTLBuffer>)newBufferWithBytes:(const void*)bytes length:(NSUInteger)length options:(MTLResourceOptions)options {
-  if (!SM_VALID((options >> MTLResourceStorageModeShift & 0xf) != MTLStorageModePrivate, "newBufferWithBytes: with private storage")) return nil;
+  if (!SM_VALID((options >> MTLResourceStorageModeShift & 0xf) != MTLStorageModePrivate, "newBufferWithBytes: with private storage"))
+    return nil;
   SMBuffer* buffer = (SMBuffer*)[self newBufferWithLength:length options:options];
   if (buffer) memcpy(buffer->region->base, bytes, length);
   return buffer;
@@ -154,7 +155,8 @@ static int newestLanguage() {
   if (!SM_VALID((uintptr_t)pointer % kPage == 0 && length % kPage == 0,
                 "newBufferWithBytesNoCopy: pointer %p and length %lu must be multiples of the 16 KB page", pointer, length))
     return nil;
-  if (!SM_VALID((options >> MTLResourceStorageModeShift & 0xf) != MTLStorageModePrivate, "newBufferWithBytesNoCopy: with private storage")) return nil;
+  if (!SM_VALID((options >> MTLResourceStorageModeShift & 0xf) != MTLStorageModePrivate, "newBufferWithBytesNoCopy: with private storage"))
+    return nil;
   if (![self mayAllocate:length what:"newBufferWithBytesNoCopy"]) return nil;
   return [[SMBuffer alloc] initWithMemory:pointer length:length options:options device:self deallocator:deallocator];
 }
@@ -176,9 +178,9 @@ static int newestLanguage() {
   softmetal::CompileOptions compileOptions;
   compileOptions.languageVersion = (int)(options.languageVersion >> 16) * 10 + (int)(options.languageVersion & 0xffff);
   if (compileOptions.languageVersion > newestLanguage())
-    return fail(MTLLibraryErrorCompileFailure, softmetal::format("this system's newest language version is %d.%d, the options ask for %d.%d",
-                                                                 newestLanguage() / 10, newestLanguage() % 10, compileOptions.languageVersion / 10,
-                                                                 compileOptions.languageVersion % 10));
+    return fail(MTLLibraryErrorCompileFailure,
+                softmetal::format("this system's newest language version is %d.%d, the options ask for %d.%d", newestLanguage() / 10,
+                                  newestLanguage() % 10, compileOptions.languageVersion / 10, compileOptions.languageVersion % 10));
   compileOptions.fastMath = options.fastMathEnabled;
   compileOptions.macros = macroOptions(options.preprocessorMacros);
   const softmetal::Compiled compiled = softmetal::compile(source.UTF8String, compileOptions);
@@ -197,7 +199,9 @@ static int newestLanguage() {
   if (!library) return fail(MTLLibraryErrorInternal, problem);
   return [[SMLibrary alloc] initWithPath:compiled.libraryPath library:library device:self];
 }
-- (void)newLibraryWithSource:(NSString*)source options:(MTLCompileOptions*)options completionHandler:(MTLNewLibraryCompletionHandler)handler {
+- (void)newLibraryWithSource:(NSString*)source
+                     options:(MTLCompileOptions*)options
+           completionHandler:(MTLNewLibraryCompletionHandler)handler {
   NSError* error = nil;
   id<MTLLibrary> library = [self newLibraryWithSource:source options:options error:&error];
   handler(library, error);
@@ -230,7 +234,8 @@ static int newestLanguage() {
                                                              error:(NSError**)error {
   return [self newComputePipelineStateWithFunction:function error:error];
 }
-- (void)newComputePipelineStateWithFunction:(id<MTLFunction>)function completionHandler:(MTLNewComputePipelineStateCompletionHandler)handler {
+- (void)newComputePipelineStateWithFunction:(id<MTLFunction>)function
+                          completionHandler:(MTLNewComputePipelineStateCompletionHandler)handler {
   NSError* error = nil;
   id<MTLComputePipelineState> state = [self newComputePipelineStateWithFunction:function error:&error];
   handler(state, error);
@@ -248,7 +253,8 @@ static int newestLanguage() {
   };
   if (takesTurn(Setting::kFailPipeline)) return fail("injected: the pipeline could not be made");
   if (!function->missingConstant.empty())
-    return fail(softmetal::format("function '%s' requires a value for the function constant %s", function->kernel->name, function->missingConstant.c_str()));
+    return fail(softmetal::format("function '%s' requires a value for the function constant %s", function->kernel->name,
+                                  function->missingConstant.c_str()));
   const NSUInteger staticMemory = function->library->threadgroupMemory(function->kernel);
   if (staticMemory > self.maxThreadgroupMemoryLength)
     return fail(softmetal::format("kernel '%s': %lu bytes of threadgroup memory exceed 32768", function->kernel->name, staticMemory));
@@ -299,7 +305,9 @@ static int newestLanguage() {
 }
 @end
 
-id<MTLDevice> MTLCreateSystemDefaultDevice(void) { return [SMDevice defaultDevice]; }
+id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
+  return [SMDevice defaultDevice];
+}
 NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
   SMDevice* device = [SMDevice defaultDevice];
   return device ? [NSArray arrayWithObject:device] : [[NSArray alloc] init];

@@ -23,7 +23,7 @@ static NSUInteger sizeOfType(MTLDataType type) {
   static const struct {
     MTLDataType first;
     NSUInteger size;
-  } kScalars[] = {{MTLDataTypeFloat, 4}, {MTLDataTypeHalf, 2},  {MTLDataTypeInt, 4},  {MTLDataTypeUInt, 4}, {MTLDataTypeShort, 2},
+  } kScalars[] = {{MTLDataTypeFloat, 4},  {MTLDataTypeHalf, 2}, {MTLDataTypeInt, 4},   {MTLDataTypeUInt, 4}, {MTLDataTypeShort, 2},
                   {MTLDataTypeUShort, 2}, {MTLDataTypeChar, 1}, {MTLDataTypeUChar, 1}, {MTLDataTypeBool, 1}};
   if (type == MTLDataTypeLong || type == MTLDataTypeULong) return 8;
   for (const auto& scalar : kScalars)
@@ -151,7 +151,8 @@ static TypedValue typedValue(const void* value, MTLDataType type) {
     if (auto found = given->_byName.find(c->name); found != given->_byName.end()) value = &found->second;
     if (!value) continue;
     if ((int)value->type != c->type)
-      error = softmetal::format("function constant %s (index %d) has type %d, a value of type %d was given", c->name, c->index, c->type, (int)value->type);
+      error = softmetal::format("function constant %s (index %d) has type %d, a value of type %d was given", c->name, c->index, c->type,
+                                (int)value->type);
     values[c->index] = value->bytes;
   }
   return values;
@@ -181,8 +182,8 @@ static TypedValue typedValue(const void* value, MTLDataType type) {
     if (!c.optional && !values.count(c.index)) function->missingConstant = c.name;
   }
   if (constants && !function->missingConstant.empty())
-    return fail(MTLLibraryErrorCompileFailure,
-                softmetal::format("function '%s' requires a value for the function constant %s", name.UTF8String, function->missingConstant.c_str()));
+    return fail(MTLLibraryErrorCompileFailure, softmetal::format("function '%s' requires a value for the function constant %s",
+                                                                 name.UTF8String, function->missingConstant.c_str()));
   return function;
 }
 - (void)newFunctionWithName:(NSString*)name
@@ -193,8 +194,8 @@ static TypedValue typedValue(const void* value, MTLDataType type) {
   handler(function, error);
 }
 - (id<MTLFunction>)newFunctionWithDescriptor:(MTLFunctionDescriptor*)descriptor error:(NSError**)error {
-  return [self newFunctionWithName:(NSString * _Nonnull) descriptor.name
-                    constantValues:(MTLFunctionConstantValues * _Nonnull) descriptor.constantValues
+  return [self newFunctionWithName:(NSString* _Nonnull)descriptor.name
+                    constantValues:(MTLFunctionConstantValues* _Nonnull)descriptor.constantValues
                              error:error];
 }
 @end

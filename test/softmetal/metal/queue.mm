@@ -81,7 +81,8 @@ static void serve(const std::shared_ptr<QueueState>& state) {
   {
     std::unique_lock lock(_state->mutex);
     const bool room = _state->changed.wait_for(lock, kDeadlockAfter, [&] { return _state->uncompleted < _maxCommandBuffers; });
-    if (!SM_VALID(room, "-[MTLCommandQueue commandBuffer] blocks for ever: %lu command buffers are not completed", _maxCommandBuffers)) return nil;
+    if (!SM_VALID(room, "-[MTLCommandQueue commandBuffer] blocks for ever: %lu command buffers are not completed", _maxCommandBuffers))
+      return nil;
     _state->uncompleted++;
   }
   return [[SMCommandBuffer alloc] initWithQueue:self retained:retained errorOptions:options];
@@ -99,7 +100,8 @@ static void serve(const std::shared_ptr<QueueState>& state) {
   if (!softmetal::requireSystem(15, 0, "-[MTLCommandQueue addResidencySet:]")) return;
   @synchronized(self) {
     if ([_residencySets containsObject:(SMResidencySet*)set]) return;
-    if (SM_VALID(_residencySets.count < 32, "more than 32 residency sets on a command queue")) [_residencySets addObject:(SMResidencySet*)set];
+    if (SM_VALID(_residencySets.count < 32, "more than 32 residency sets on a command queue"))
+      [_residencySets addObject:(SMResidencySet*)set];
   }
 }
 - (void)addResidencySets:(const id<MTLResidencySet>[])sets count:(NSUInteger)count {

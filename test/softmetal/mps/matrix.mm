@@ -7,22 +7,30 @@
 // Float32, Float16 and the integers that products take; anything else ends the process, as the framework does.
 NSUInteger elementSize(MPSDataType type) {
   switch ((uint32_t)type) {
-    case MPSDataTypeFloat32: return 4;
+    case MPSDataTypeFloat32:
+      return 4;
     case MPSDataTypeFloat16:
-    case MPSDataTypeInt16: return 2;
-    case MPSDataTypeInt8: return 1;
-    default: break;
+    case MPSDataTypeInt16:
+      return 2;
+    case MPSDataTypeInt8:
+      return 1;
+    default:
+      break;
   }
   const bool bfloat = (uint32_t)type == (uint32_t)(MPSDataTypeAlternateEncodingBit | MPSDataTypeFloat16);
-  softmetal::reportViolation(softmetal::format("MPS: input data type must be one of MPSDataTypeFloat32, Float16, Int8 or Int16, not %s (0x%x)",
-                                               bfloat ? "bfloat16" : "this one", (unsigned)type));
+  softmetal::reportViolation(
+      softmetal::format("MPS: input data type must be one of MPSDataTypeFloat32, Float16, Int8 or Int16, not %s (0x%x)",
+                        bfloat ? "bfloat16" : "this one", (unsigned)type));
   return 4;
 }
 
 @implementation MPSMatrixDescriptor {
   NSUInteger _matrices, _matrixBytes;
 }
-+ (instancetype)matrixDescriptorWithRows:(NSUInteger)rows columns:(NSUInteger)columns rowBytes:(NSUInteger)rowBytes dataType:(MPSDataType)type {
++ (instancetype)matrixDescriptorWithRows:(NSUInteger)rows
+                                 columns:(NSUInteger)columns
+                                rowBytes:(NSUInteger)rowBytes
+                                dataType:(MPSDataType)type {
   return [self matrixDescriptorWithRows:rows columns:columns matrices:1 rowBytes:rowBytes matrixBytes:rows * rowBytes dataType:type];
 }
 + (instancetype)matrixDescriptorWithRows:(NSUInteger)rows
@@ -33,8 +41,8 @@ NSUInteger elementSize(MPSDataType type) {
                                 dataType:(MPSDataType)type {
   const NSUInteger size = elementSize(type);
   SM_VALID(rows && columns && matrices, "MPSMatrixDescriptor: %lu rows, %lu columns, %lu matrices", rows, columns, matrices);
-  SM_VALID(rowBytes % size == 0 && rowBytes >= columns * size, "MPSMatrixDescriptor: rowBytes %lu is too small or not a multiple of %lu for %lu columns",
-           rowBytes, size, columns);
+  SM_VALID(rowBytes % size == 0 && rowBytes >= columns * size,
+           "MPSMatrixDescriptor: rowBytes %lu is too small or not a multiple of %lu for %lu columns", rowBytes, size, columns);
   SM_VALID(matrixBytes % rowBytes == 0, "MPSMatrixDescriptor: matrixBytes %lu is not a multiple of rowBytes %lu", matrixBytes, rowBytes);
   MPSMatrixDescriptor* descriptor = [[self alloc] init];
   descriptor.rows = rows;
@@ -72,10 +80,11 @@ NSUInteger elementSize(MPSDataType type) {
   _device = buffer.device;
   _descriptor = descriptor;
   const NSUInteger size = elementSize(descriptor.dataType);
-  const NSUInteger last = (descriptor.matrices - 1) * descriptor.matrixBytes + (descriptor.rows - 1) * descriptor.rowBytes + descriptor.columns * size;
+  const NSUInteger last =
+      (descriptor.matrices - 1) * descriptor.matrixBytes + (descriptor.rows - 1) * descriptor.rowBytes + descriptor.columns * size;
   SM_VALID(offset % size == 0, "MPSMatrix: offset %lu is not a multiple of the element size %lu", offset, size);
-  if (!SM_VALID(offset + last <= buffer.length, "MPSMatrix: the buffer holds %lu bytes, offset %lu and the matrix need %lu", buffer.length, offset,
-                offset + last))
+  if (!SM_VALID(offset + last <= buffer.length, "MPSMatrix: the buffer holds %lu bytes, offset %lu and the matrix need %lu", buffer.length,
+                offset, offset + last))
     return nil;
   return self;
 }
@@ -114,7 +123,10 @@ NSUInteger elementSize(MPSDataType type) {
 + (instancetype)vectorDescriptorWithLength:(NSUInteger)length dataType:(MPSDataType)type {
   return [self vectorDescriptorWithLength:length vectors:1 vectorBytes:length * elementSize(type) dataType:type];
 }
-+ (instancetype)vectorDescriptorWithLength:(NSUInteger)length vectors:(NSUInteger)vectors vectorBytes:(NSUInteger)bytes dataType:(MPSDataType)type {
++ (instancetype)vectorDescriptorWithLength:(NSUInteger)length
+                                   vectors:(NSUInteger)vectors
+                               vectorBytes:(NSUInteger)bytes
+                                  dataType:(MPSDataType)type {
   MPSVectorDescriptor* descriptor = [[self alloc] init];
   descriptor.length = length;
   descriptor.dataType = type;
@@ -147,7 +159,8 @@ NSUInteger elementSize(MPSDataType type) {
   _device = buffer.device;
   _descriptor = descriptor;
   const NSUInteger last = (descriptor.vectors - 1) * descriptor.vectorBytes + descriptor.length * elementSize(descriptor.dataType);
-  if (!SM_VALID(offset + last <= buffer.length, "MPSVector: the buffer holds %lu bytes, %lu are needed", buffer.length, offset + last)) return nil;
+  if (!SM_VALID(offset + last <= buffer.length, "MPSVector: the buffer holds %lu bytes, %lu are needed", buffer.length, offset + last))
+    return nil;
   return self;
 }
 - (instancetype)initWithDevice:(id<MTLDevice>)device descriptor:(MPSVectorDescriptor*)descriptor {

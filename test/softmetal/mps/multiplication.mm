@@ -7,14 +7,20 @@
 using softmetal::Element;
 using softmetal::MatrixView;
 
-BOOL MPSSupportsMTLDevice(id<MTLDevice> device) { return device && [device supportsFamily:MTLGPUFamilyMac2]; }
+BOOL MPSSupportsMTLDevice(id<MTLDevice> device) {
+  return device && [device supportsFamily:MTLGPUFamilyMac2];
+}
 
 static Element elementOf(MPSDataType type) {
   switch ((uint32_t)type) {
-    case MPSDataTypeFloat16: return Element::kHalf;
-    case MPSDataTypeInt8: return Element::kInt8;
-    case MPSDataTypeInt16: return Element::kInt16;
-    default: return Element::kFloat;
+    case MPSDataTypeFloat16:
+      return Element::kHalf;
+    case MPSDataTypeInt8:
+      return Element::kInt8;
+    case MPSDataTypeInt16:
+      return Element::kInt16;
+    default:
+      return Element::kFloat;
   }
 }
 
@@ -36,7 +42,8 @@ static std::string touch(const Operand& operand, SMBuffer* buffer, Execution& st
   return "";
 }
 
-static void encodeProduct(SMCommandBuffer* buffer, Operand a, Operand b, Operand c, NSUInteger m, NSUInteger n, NSUInteger k, double alpha, double beta) {
+static void encodeProduct(SMCommandBuffer* buffer, Operand a, Operand b, Operand c, NSUInteger m, NSUInteger n, NSUInteger k, double alpha,
+                          double beta) {
   softmetal::count([&](auto& counters) {
     counters.matrixProducts++;
     counters.matrixProductFlops += 2 * m * n * k;
@@ -106,7 +113,8 @@ static void encodeProduct(SMCommandBuffer* buffer, Operand a, Operand b, Operand
                          alpha:(double)alpha
                           beta:(double)beta {
   if ((self = [super initWithDevice:device])) {
-    SM_VALID(rows && columns && interior, "MPSMatrixMultiplication: %lu x %lu with interior %lu has a dimension of 0", rows, columns, interior);
+    SM_VALID(rows && columns && interior, "MPSMatrixMultiplication: %lu x %lu with interior %lu has a dimension of 0", rows, columns,
+             interior);
     _transposeLeft = transposeLeft;
     _transposeRight = transposeRight;
     _rows = rows;
@@ -122,14 +130,22 @@ static void encodeProduct(SMCommandBuffer* buffer, Operand a, Operand b, Operand
                     resultRows:(NSUInteger)rows
                  resultColumns:(NSUInteger)columns
                interiorColumns:(NSUInteger)interior {
-  return [self initWithDevice:device transposeLeft:NO transposeRight:NO resultRows:rows resultColumns:columns interiorColumns:interior alpha:1 beta:0];
+  return [self initWithDevice:device
+                transposeLeft:NO
+               transposeRight:NO
+                   resultRows:rows
+                resultColumns:columns
+              interiorColumns:interior
+                        alpha:1
+                         beta:0];
 }
 - (instancetype)initWithDevice:(id<MTLDevice>)device {
   SM_VALID(false, "-[MPSMatrixMultiplication initWithDevice:] is unavailable");
   return nil;
 }
 
-static Operand operandOf(MPSMatrix* matrix, MTLOrigin origin, NSUInteger rows, NSUInteger columns, bool transposed, NSUInteger batch, bool retained) {
+static Operand operandOf(MPSMatrix* matrix, MTLOrigin origin, NSUInteger rows, NSUInteger columns, bool transposed, NSUInteger batch,
+                         bool retained) {
   const NSUInteger size = elementSize(matrix.dataType);
   const NSUInteger storedRows = transposed ? columns : rows, storedColumns = transposed ? rows : columns;
   return {Reference(matrix.data, retained),
@@ -143,8 +159,8 @@ static Operand operandOf(MPSMatrix* matrix, MTLOrigin origin, NSUInteger rows, N
 static bool fits(MPSMatrix* matrix, MTLOrigin origin, NSUInteger rows, NSUInteger columns, bool transposed, const char* which) {
   const NSUInteger needRows = transposed ? columns : rows, needColumns = transposed ? rows : columns;
   return SM_VALID(origin.x + needRows <= matrix.rows && origin.y + needColumns <= matrix.columns,
-                  "MPSMatrixMultiplication: the %s matrix is %lu x %lu, %lu x %lu at its origin are needed", which, matrix.rows, matrix.columns, needRows,
-                  needColumns);
+                  "MPSMatrixMultiplication: the %s matrix is %lu x %lu, %lu x %lu at its origin are needed", which, matrix.rows,
+                  matrix.columns, needRows, needColumns);
 }
 - (void)encodeToCommandBuffer:(id<MTLCommandBuffer>)commandBuffer
                    leftMatrix:(MPSMatrix*)left
@@ -164,7 +180,8 @@ static bool fits(MPSMatrix* matrix, MTLOrigin origin, NSUInteger rows, NSUIntege
     const NSUInteger batch = _batchStart + i;
     encodeProduct(buffer, operandOf(left, _leftMatrixOrigin, _rows, _interior, _transposeLeft, batch, buffer->retained),
                   operandOf(right, _rightMatrixOrigin, _interior, _columns, _transposeRight, batch, buffer->retained),
-                  operandOf(result, _resultMatrixOrigin, _rows, _columns, false, batch, buffer->retained), _rows, _columns, _interior, _alpha, _beta);
+                  operandOf(result, _resultMatrixOrigin, _rows, _columns, false, batch, buffer->retained), _rows, _columns, _interior,
+                  _alpha, _beta);
   }
 }
 @end
@@ -215,7 +232,8 @@ static Operand vectorOperand(MPSVector* vector, NSUInteger length, bool retained
   if (!SM_VALID(input.length >= _columns && result.length >= _rows, "MPSMatrixVectorMultiplication: a vector is too short")) return;
   const MTLOrigin none = MTLOriginMake(0, 0, 0);
   if (!fits(matrix, none, _rows, _columns, _transpose, "input")) return;
-  encodeProduct(buffer, operandOf(matrix, none, _rows, _columns, _transpose, 0, buffer->retained), vectorOperand(input, _columns, buffer->retained),
-                vectorOperand(result, _rows, buffer->retained), _rows, 1, _columns, _alpha, _beta);
+  encodeProduct(buffer, operandOf(matrix, none, _rows, _columns, _transpose, 0, buffer->retained),
+                vectorOperand(input, _columns, buffer->retained), vectorOperand(result, _rows, buffer->retained), _rows, 1, _columns,
+                _alpha, _beta);
 }
 @end

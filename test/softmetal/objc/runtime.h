@@ -6,7 +6,7 @@ using Object = void*;
 using Selector = const char*;
 
 extern "C" {
-// One loadable module's metadata. Called by the constructor and the destructor in image.cpp, once a module.
+// One loadable module's metadata. Called by the constructor and the destructor in image.cc, once a module.
 struct ObjcImage {
   ObjcClass **classBegin, **classEnd;
   const char **selectorBegin, **selectorEnd;
@@ -50,7 +50,7 @@ void _Block_release(const void* block);
 namespace objc {
 bool isMetaclass(const ObjcClass* cls);
 bool isBlock(Object object);
-bool isImmortal(Object object);  // classes and string literals: never counted
+bool isImmortal(Object object);                      // classes and string literals: never counted
 void* ownMethod(ObjcClass* cls, Selector selector);  // in the class itself, categories left out
 void clearWeakReferences(Object object);
 void countLive(const char* name, long change);  // by class name; blocks count as "(block)"

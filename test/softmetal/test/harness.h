@@ -23,17 +23,18 @@ void checkEqual(const char* file, int line, const char* text, const A& got, cons
   fail(file, line, message.str());
 }
 inline void checkContains(const char* file, int line, const std::string& got, const std::string& wanted) {
-  if (wanted.empty() ? !got.empty() : got.find(wanted) == std::string::npos) fail(file, line, "expected \"" + wanted + "\" in \"" + got + "\"");
+  if (wanted.empty() ? !got.empty() : got.find(wanted) == std::string::npos)
+    fail(file, line, "expected \"" + wanted + "\" in \"" + got + "\"");
 }
 
 }  // namespace harness
 
-#define TEST(name)                                         \
-  static void name();                                      \
+#define TEST(name)                                             \
+  static void name();                                          \
   static harness::Registration registered_##name(#name, name); \
   static void name()
-#define FATAL_TEST(name, message)                                   \
-  static void name();                                               \
+#define FATAL_TEST(name, message)                                       \
+  static void name();                                                   \
   static harness::Registration registered_##name(#name, name, message); \
   static void name()
 #define CHECK(condition) ((condition) ? void() : harness::fail(__FILE__, __LINE__, #condition))

@@ -204,6 +204,20 @@ TEST(max_total_threads_attribute_reaches_the_pipeline) {
   CHECK_EQUAL(gpu::pipeline("kernel [[max_total_threads_per_threadgroup(32 * 2)]] void f(device float* a [[buffer(0)]]) { a[0] = 1; }", "f").maxTotalThreadsPerThreadgroup, 64u);
 }
 
+TEST(attribute_lists_and_program_scope_constants_in_them) {
+  const char* source = R"(
+    constant uint kThreads = 96;
+    constant uint kSlot = 1;
+    template <typename T> [[kernel, max_total_threads_per_threadgroup(kThreads)]] void f(device T* a [[buffer(kSlot + 1)]], uint i [[thread_position_in_grid]]) { a[i] = T(i); }
+    template [[host_name("f_" "float")]] [[kernel]] void f<float>(device float* a [[buffer(kSlot + 1)]], uint i [[thread_position_in_grid]]);
+  )";
+  id<MTLComputePipelineState> pipeline = gpu::pipeline(source, "f_float");
+  CHECK_EQUAL(pipeline.maxTotalThreadsPerThreadgroup, 96u);
+  id<MTLBuffer> out = gpu::emptyBuffer(4 * 96);
+  CHECK_EQUAL(gpu::dispatch(pipeline, {nil, nil, out}, {.threads = MTLSizeMake(96, 1, 1)}), "");
+  CHECK_EQUAL(gpu::values<float>(out)[95], 95.0f);
+}
+
 TEST(static_threadgroup_memory_is_counted_by_kernel) {
   const char* source = R"(
     #define BODY(T, n) threadgroup T s[n]; s[i] = T(i); threadgroup_barrier(mem_flags::mem_threadgroup); a[i] = float(s[i ^ 1]);

@@ -82,7 +82,9 @@ Object objc_initWeak(Object* slot, Object value) {
   *slot = nullptr;
   return objc_storeWeak(slot, value);
 }
-void objc_destroyWeak(Object* slot) { objc_storeWeak(slot, nullptr); }
+void objc_destroyWeak(Object* slot) {
+  objc_storeWeak(slot, nullptr);
+}
 
 Object objc_loadWeakRetained(Object* slot) {
   Lock lock(weakTable().mutex);
@@ -90,7 +92,9 @@ Object objc_loadWeakRetained(Object* slot) {
   if (!object || objc::isImmortal(object) || objc::isBlock(object)) return objc_retain(object);
   return softmetal_objc_try_retain(object) ? object : nullptr;
 }
-Object objc_loadWeak(Object* slot) { return objc_autorelease(objc_loadWeakRetained(slot)); }
+Object objc_loadWeak(Object* slot) {
+  return objc_autorelease(objc_loadWeakRetained(slot));
+}
 void objc_copyWeak(Object* to, Object* from) {
   Object object = objc_loadWeakRetained(from);
   objc_initWeak(to, object);
@@ -107,13 +111,21 @@ Object objc_getProperty(Object self, Selector, ptrdiff_t offset, bool) {
 void objc_setProperty(Object self, Selector, ptrdiff_t offset, Object value, bool, signed char copy) {
   storeProperty(self, offset, value, copy);
 }
-void objc_setProperty_atomic(Object self, Selector, Object value, ptrdiff_t offset) { storeProperty(self, offset, value, false); }
-void objc_setProperty_nonatomic(Object self, Selector, Object value, ptrdiff_t offset) { storeProperty(self, offset, value, false); }
-void objc_setProperty_atomic_copy(Object self, Selector, Object value, ptrdiff_t offset) { storeProperty(self, offset, value, true); }
+void objc_setProperty_atomic(Object self, Selector, Object value, ptrdiff_t offset) {
+  storeProperty(self, offset, value, false);
+}
+void objc_setProperty_nonatomic(Object self, Selector, Object value, ptrdiff_t offset) {
+  storeProperty(self, offset, value, false);
+}
+void objc_setProperty_atomic_copy(Object self, Selector, Object value, ptrdiff_t offset) {
+  storeProperty(self, offset, value, true);
+}
 void objc_setProperty_nonatomic_copy(Object self, Selector, Object value, ptrdiff_t offset) {
   storeProperty(self, offset, value, true);
 }
-void objc_copyStruct(void* to, const void* from, ptrdiff_t size, bool, bool) { __builtin_memcpy(to, from, size); }
+void objc_copyStruct(void* to, const void* from, ptrdiff_t size, bool, bool) {
+  __builtin_memcpy(to, from, size);
+}
 
 int objc_sync_enter(Object object) {
   if (object) monitorOf(object).lock();
@@ -124,14 +136,24 @@ int objc_sync_exit(Object object) {
   return 0;
 }
 
-void objc_enumerationMutation(Object) { softmetal_objc_fatal("collection mutated while it was enumerated"); }
-void objc_terminate() { std::terminate(); }
+void objc_enumerationMutation(Object) {
+  softmetal_objc_fatal("collection mutated while it was enumerated");
+}
+void objc_terminate() {
+  std::terminate();
+}
 
 void* objc_ehtype_vtable[4];  // named by the type information of NSException
 
 void* __cxa_begin_catch(void*) noexcept;
 void __cxa_end_catch();
-void* objc_begin_catch(void* exception) { return __cxa_begin_catch(exception); }
-void objc_end_catch() { __cxa_end_catch(); }
-void objc_exception_rethrow() { throw; }
+void* objc_begin_catch(void* exception) {
+  return __cxa_begin_catch(exception);
+}
+void objc_end_catch() {
+  __cxa_end_catch();
+}
+void objc_exception_rethrow() {
+  throw;
+}
 }

@@ -21,8 +21,12 @@ struct Header {
 };
 static_assert(sizeof(Header) % 16 == 0, "objects keep malloc's alignment");
 
-Header* headerOf(Object object) { return static_cast<Header*>(object) - 1; }
-ObjcClass* classOf(Object object) { return *static_cast<ObjcClass**>(object); }
+Header* headerOf(Object object) {
+  return static_cast<Header*>(object) - 1;
+}
+ObjcClass* classOf(Object object) {
+  return *static_cast<ObjcClass**>(object);
+}
 
 ObjcClassData zombieData = {kObjcMetaclass, 0, 0, 0, nullptr, "(deallocated)", nullptr, nullptr, nullptr, nullptr, nullptr};
 ObjcClass zombieClass = {&zombieClass, nullptr, nullptr, nullptr, &zombieData};
@@ -148,10 +152,16 @@ void objc_release(Object object) {
     softmetal_objc_fatal("-dealloc of %s did not reach NSObject: call [super dealloc]", classOf(object)->data->name);
 }
 
-long softmetal_objc_retain_count(Object object) { return objc::isImmortal(object) ? 1L << 30 : headerOf(object)->count.load(); }
+long softmetal_objc_retain_count(Object object) {
+  return objc::isImmortal(object) ? 1L << 30 : headerOf(object)->count.load();
+}
 
-ObjcClass* object_getClass(Object object) { return object ? classOf(object) : nullptr; }
-const char* object_getClassName(Object object) { return class_getName(object_getClass(object)); }
+ObjcClass* object_getClass(Object object) {
+  return object ? classOf(object) : nullptr;
+}
+const char* object_getClassName(Object object) {
+  return class_getName(object_getClass(object));
+}
 
 ObjcClass* objc_opt_class(Object object) {
   if (!object) return nullptr;
@@ -164,7 +174,9 @@ bool softmetal_objc_is_kind(Object object, ObjcClass* cls) {
     if (c == cls) return true;
   return false;
 }
-bool objc_opt_isKindOfClass(Object object, ObjcClass* cls) { return object && softmetal_objc_is_kind(object, cls); }
+bool objc_opt_isKindOfClass(Object object, ObjcClass* cls) {
+  return object && softmetal_objc_is_kind(object, cls);
+}
 bool objc_opt_respondsToSelector(Object object, Selector selector) {
   return object && softmetal_objc_find_method(classOf(object), selector);
 }
@@ -174,7 +186,9 @@ Object objc_alloc(ObjcClass* cls) {
   static const Selector alloc = sel_registerName("alloc");
   return cls ? reinterpret_cast<Object (*)(Object, Selector)>(softmetal_objc_lookup(cls, alloc))(cls, alloc) : nullptr;
 }
-Object objc_allocWithZone(ObjcClass* cls) { return objc_alloc(cls); }
+Object objc_allocWithZone(ObjcClass* cls) {
+  return objc_alloc(cls);
+}
 Object objc_alloc_init(ObjcClass* cls) {
   static const Selector init = sel_registerName("init");
   Object object = objc_alloc(cls);
@@ -184,5 +198,7 @@ Object objc_opt_new(ObjcClass* cls) {
   static const Selector create = sel_registerName("new");
   return cls ? reinterpret_cast<Object (*)(Object, Selector)>(softmetal_objc_lookup(cls, create))(cls, create) : nullptr;
 }
-Object objc_opt_self(Object object) { return object; }
+Object objc_opt_self(Object object) {
+  return object;
+}
 }

@@ -1,7 +1,7 @@
 // Linked into every module (library, executable, .node file) with Objective-C code: hands its metadata sections to the runtime.
 #include "runtime.h"
 
-#define SECTION_BOUNDS(type, section)                                                \
+#define SECTION_BOUNDS(type, section)                                              \
   extern "C" __attribute__((weak, visibility("hidden"))) type __start_##section[]; \
   extern "C" __attribute__((weak, visibility("hidden"))) type __stop_##section[];
 

@@ -11,7 +11,9 @@ namespace {
 // Cells hold 16 bits of thread: its index, or one of these.
 constexpr uint16_t kSeveralThreads = 0xffff, kAtomics = 0xfffe, kBulk = 0xfffd;
 
-const char* verb(unsigned flags) { return flags & kSmWrite ? "write" : "read"; }
+const char* verb(unsigned flags) {
+  return flags & kSmWrite ? "write" : "read";
+}
 
 // How the kernel knows the region.
 std::string nameOf(const Region* region) {
@@ -41,7 +43,8 @@ struct Access {
 [[noreturn]] void unmapped(const Access& access) {
   Arena& arena = Arena::instance();
   Execution& e = execution();
-  if (arena.find(access.address) == Arena::freedMarker()) access.fail(format("%s of %zu bytes of a freed buffer", verb(access.flags), access.size));
+  if (arena.find(access.address) == Arena::freedMarker())
+    access.fail(format("%s of %zu bytes of a freed buffer", verb(access.flags), access.size));
   Region* nearest = nullptr;
   size_t distance = 1 << 20;
   const auto consider = [&](Region* region) {
@@ -71,7 +74,8 @@ Region* regionOf(const Access& access) {
   if (region) {
     if (region->boundSerial == e.serial) return region;
     if (region == Arena::freedMarker()) unmapped(access);
-    access.fail(format("%s of %zu bytes of a buffer that is not bound to this dispatch (useResource: is missing)", verb(access.flags), access.size));
+    access.fail(format("%s of %zu bytes of a buffer that is not bound to this dispatch (useResource: is missing)", verb(access.flags),
+                       access.size));
   }
   if (const int stack = e.stacks.stackOf(access.address); stack >= 0) {
     if (stack != access.thread->stack) access.fail(format("%s of another thread's private memory", verb(access.flags)));
@@ -93,7 +97,8 @@ Region* regionOf(const Access& access) {
 }
 
 // Whether an earlier access by another thread to some of the same bytes is not ordered before this one.
-bool conflicts(const Execution& e, const Access& access, const Region* region, Epoch epoch, uint16_t thread, uint8_t interval, unsigned bytes) {
+bool conflicts(const Execution& e, const Access& access, const Region* region, Epoch epoch, uint16_t thread, uint8_t interval,
+               unsigned bytes) {
   if (!bytes || !epoch || epoch < region->orderedSince || e.ordering.covers(epoch, region->isUntracked)) return false;
   if (epoch < e.threadgroupStart) return !region->isThreadgroup;
   if (epoch < (region->isThreadgroup ? e.threadgroupOrder : e.deviceOrder) || thread == access.thread->index) return false;
@@ -120,13 +125,11 @@ void checkCell(const Access& access, Region* region, size_t word, unsigned bytes
   Cell& cell = *region->cellAt(word);
   const auto thread = static_cast<uint16_t>(access.flags & kSmAtomic ? kAtomics : access.thread->index);
   const bool bothAtomicWrite = access.flags & kSmAtomic && cell.writeThread == kAtomics;
-  if (!bothAtomicWrite &&
-      conflicts(e, access, region, cell.writeEpoch, cell.writeThread, cell.writeInterval, cell.writeMask & bytes))
+  if (!bothAtomicWrite && conflicts(e, access, region, cell.writeEpoch, cell.writeThread, cell.writeInterval, cell.writeMask & bytes))
     race(access, region, word, cell.writeEpoch, cell.writeThread, "written");
   if (access.flags & kSmWrite) {
     const bool bothAtomicRead = access.flags & kSmAtomic && cell.readThread == kAtomics;
-    if (!bothAtomicRead &&
-        conflicts(e, access, region, cell.readEpoch, cell.readThread, cell.readInterval, cell.readMask & bytes))
+    if (!bothAtomicRead && conflicts(e, access, region, cell.readEpoch, cell.readThread, cell.readInterval, cell.readMask & bytes))
       race(access, region, word, cell.readEpoch, cell.readThread, "read");
     const bool same = cell.writeEpoch == e.epoch && cell.writeThread == thread && cell.writeInterval == access.thread->interval;
     cell.writeMask = same ? cell.writeMask | bytes : bytes;
@@ -188,8 +191,8 @@ std::string bulk(Region* region, size_t offset, size_t size, const Ordering& ord
   for (size_t word = offset & ~size_t{3}; word < offset + size; word += 4) {
     Cell& cell = *region->cellAt(word);
     if (e.checkRaces && (unordered(cell.writeEpoch) || (isWrite && unordered(cell.readEpoch))))
-      return format("data race at offset %zu of a buffer '%s' with an earlier encoder and nothing that orders the two (fence or event)", word,
-                    region->label.c_str());
+      return format("data race at offset %zu of a buffer '%s' with an earlier encoder and nothing that orders the two (fence or event)",
+                    word, region->label.c_str());
     (isWrite ? cell.writeEpoch : cell.readEpoch) = e.epoch;
     (isWrite ? cell.writeThread : cell.readThread) = kBulk;
     if (isWrite)
@@ -217,7 +220,7 @@ std::string bulkCopy(Region* source, size_t sourceOffset, Region* target, size_t
   if (!problem.empty()) return problem;
   memcpy(target->base + targetOffset, source->base + sourceOffset, size);
   for (size_t i = 0; i < size; i += 4) {
-    const unsigned known = source->tracking == Tracking::kFull ? source->cellAt(sourceOffset + i)->initialised
+    const unsigned known = source->tracking == Tracking::kFull                    ? source->cellAt(sourceOffset + i)->initialised
                            : source->firstUninitialised(sourceOffset + i, 4) == 4 ? 0xf
                                                                                   : 0;
     target->cellAt(targetOffset + i)->initialised = known;

@@ -40,12 +40,15 @@ std::vector<std::string> takeViolations() {
   return messages;
 }
 
-size_t violationCount() { return total; }
+size_t violationCount() {
+  return total;
+}
 
 bool requireSystem(long major, long minor, const char* what) {
   const SystemVersion version = systemVersion();
   if (version.major > major || (version.major == major && version.minor >= minor)) return true;
-  reportViolation(format("%s needs macOS %ld.%ld, this is macOS %ld.%ld: unrecognized selector", what, major, minor, version.major, version.minor));
+  reportViolation(
+      format("%s needs macOS %ld.%ld, this is macOS %ld.%ld: unrecognized selector", what, major, minor, version.major, version.minor));
   return false;
 }
 

@@ -22,7 +22,9 @@ std::recursive_mutex& executorMutex() {
   return *mutex;
 }
 
-Simdgroup& simdgroupOf(const KernelThread& thread) { return execution().simdgroups[thread.index / kSmSimdWidth]; }
+Simdgroup& simdgroupOf(const KernelThread& thread) {
+  return execution().simdgroups[thread.index / kSmSimdWidth];
+}
 
 void fail(std::string message, std::vector<const void*> sites) {
   Execution& e = execution();
@@ -59,8 +61,8 @@ void resolveSimdgroup(Simdgroup& simdgroup) {
     const bool done = lanes[i].state == ThreadState::kDone;
     std::vector<const void*> sites = {lanes[waiting].site};
     if (!done) sites.push_back(lanes[i].site);
-    return fail(format("simdgroup %u diverges: lane %u is at a simdgroup operation while lane %u %s", lanes[0].index / kSmSimdWidth, waiting, i,
-                       done ? "has returned" : "is at another operation"),
+    return fail(format("simdgroup %u diverges: lane %u is at a simdgroup operation while lane %u %s", lanes[0].index / kSmSimdWidth,
+                       waiting, i, done ? "has returned" : "is at another operation"),
                 std::move(sites));
   }
   if (lanes[0].state == ThreadState::kInCollective) {
@@ -213,7 +215,8 @@ bool passBarrier(const Size3& position) {
       elsewhere = std::min(elsewhere, i);
   }
   if (waiting == e.threadCount) return false;
-  const std::string where = format("threadgroup_barrier divergence in threadgroup (%u,%u,%u): thread %u waits", position.x, position.y, position.z, waiting);
+  const std::string where =
+      format("threadgroup_barrier divergence in threadgroup (%u,%u,%u): thread %u waits", position.x, position.y, position.z, waiting);
   if (done < e.threadCount) {
     fail(where + format(" while thread %u has returned", done), {e.threads[waiting].site});
     return false;
@@ -305,7 +308,9 @@ std::string report() {
 
 Execution* const theExecution = new Execution;
 
-std::unique_lock<std::recursive_mutex> bulkLock() { return std::unique_lock(executorMutex()); }
+std::unique_lock<std::recursive_mutex> bulkLock() {
+  return std::unique_lock(executorMutex());
+}
 
 Epoch nextEpoch() {
   auto lock = bulkLock();
@@ -315,7 +320,8 @@ Epoch nextEpoch() {
 std::string describeThread(const KernelThread& thread) {
   const SmContext& b = thread.builtins;
   return format("thread (%u,%u,%u) of threadgroup (%u,%u,%u)", b.threadPositionInThreadgroup[0], b.threadPositionInThreadgroup[1],
-                b.threadPositionInThreadgroup[2], b.threadgroupPositionInGrid[0], b.threadgroupPositionInGrid[1], b.threadgroupPositionInGrid[2]);
+                b.threadPositionInThreadgroup[2], b.threadgroupPositionInGrid[0], b.threadgroupPositionInGrid[1],
+                b.threadgroupPositionInGrid[2]);
 }
 
 void abandon(Violation violation) {
@@ -380,8 +386,12 @@ void softmetal_kernel_collective(void* value, unsigned size, unsigned argument, 
   memcpy(value, slot, size);
 }
 
-unsigned softmetal_kernel_lane() { return execution().current->index % kSmSimdWidth; }
-void softmetal_kernel_count_flops(unsigned long count) { execution().counts->flops += count; }
+unsigned softmetal_kernel_lane() {
+  return execution().current->index % kSmSimdWidth;
+}
+void softmetal_kernel_count_flops(unsigned long count) {
+  execution().counts->flops += count;
+}
 void softmetal_kernel_fail(const char* message) {
   KernelThread* self = execution().current;
   abandon({describeThread(*self) + ": " + message, {self->site}});

@@ -6,7 +6,9 @@
 namespace softmetal {
 namespace {
 
-bool isWord(char c) { return isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool isWord(char c) {
+  return isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
 
 size_t endOfNumber(const std::string& s, size_t i) {
   while (i < s.size() && (isWord(s[i]) || s[i] == '.' || s[i] == '\'' || (strchr("+-", s[i]) && strchr("eEpP", s[i - 1])))) i++;
@@ -27,7 +29,9 @@ size_t endOfSpace(const std::string& s, size_t i) {
 
 }  // namespace
 
-bool isIdentifier(const std::string& token) { return isalpha(static_cast<unsigned char>(token[0])) || token[0] == '_'; }
+bool isIdentifier(const std::string& token) {
+  return isalpha(static_cast<unsigned char>(token[0])) || token[0] == '_';
+}
 
 std::vector<Token> tokenize(const std::string& s) {
   static const char* const kDigraphs[] = {"[[", "]]", "::", "->", "&&", "||", "==", "!=", "<=", ">="};

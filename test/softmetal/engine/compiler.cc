@@ -28,7 +28,9 @@ std::string readFile(const fs::path& path) {
   bytes << file.rdbuf();
   return bytes.str();
 }
-void writeFile(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+void writeFile(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
 
 std::string quoted(const std::string& argument) {
   std::string result = "'";
@@ -66,7 +68,8 @@ std::string compilerName() {
 
 fs::path cacheDirectory() {
   const char* cache = getenv("XDG_CACHE_HOME");
-  fs::path directory = cache && *cache ? fs::path(cache) / "softmetal" : fs::temp_directory_path() / ("softmetal-" + std::to_string(getuid()));
+  fs::path directory =
+      cache && *cache ? fs::path(cache) / "softmetal" : fs::temp_directory_path() / ("softmetal-" + std::to_string(getuid()));
   fs::create_directories(directory);
   return directory;
 }
@@ -121,7 +124,7 @@ class Build {
     fs::remove_all(work_, ignored);
   }
   std::string run(const std::string& source, const CompileOptions& options, const fs::path& target) {
-    const fs::path metal = work_ / "program_source", preprocessed = work_ / "k.ii", rewritten = work_ / "k.cpp", library = work_ / "k.so";
+    const fs::path metal = work_ / "program_source", preprocessed = work_ / "k.ii", rewritten = work_ / "k.cc", library = work_ / "k.so";
     writeFile(metal, source);
     const std::string inWork = "cd " + quoted(work_.string()) + " && " + compilerName() + " ";
     ProcessResult result = runCommand(inWork + "-E " + preprocessFlags(options) + " program_source -o k.ii");
@@ -129,7 +132,7 @@ class Build {
     const Rewritten text = rewrite(readFile(preprocessed));
     if (!text.error.empty()) return text.error + "\n";
     writeFile(rewritten, "#include \"entry.h\"\n" + text.text);
-    result = runCommand(inWork + codeFlags(options) + " -I" + quoted(headers().string()) + " -c k.cpp -o k.o");
+    result = runCommand(inWork + codeFlags(options) + " -I" + quoted(headers().string()) + " -c k.cc -o k.o");
     if (result.status) return result.output;
     result = runCommand(inWork + "-shared -fuse-ld=lld -nostdlib k.o -Wl,--no-as-needed " + quoted(ownLibrary().string()) +
                         " -Wl,--as-needed -lm -lc $(" + compilerName() + " --rtlib=compiler-rt -print-libgcc-file-name) -o k.so");
@@ -148,8 +151,8 @@ Compiled compile(const std::string& source, const CompileOptions& requested) {
   const auto start = std::chrono::steady_clock::now();
   CompileOptions options = requested;
   options.fastMath |= setting(Setting::kFastMath) != 0;
-  const std::string key = contentHash(kRewriterHash + codeFlags(options) + preprocessFlags(options) + headerText() +
-                                      ownLibrary().string() + source);
+  const std::string key =
+      contentHash(kRewriterHash + codeFlags(options) + preprocessFlags(options) + headerText() + ownLibrary().string() + source);
   const fs::path cache = cacheDirectory(), target = cache / (key + ".so");
   Compiled compiled{target.string(), "", 0, fs::exists(target)};
   if (!compiled.cached) compiled.log = Build(cache, key).run(source, options, target);

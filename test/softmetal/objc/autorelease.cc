@@ -39,10 +39,22 @@ Object objc_autorelease(Object object) {
   return object;
 }
 
-Object objc_retainAutorelease(Object object) { return objc_autorelease(objc_retain(object)); }
-Object objc_autoreleaseReturnValue(Object object) { return objc_autorelease(object); }
-Object objc_retainAutoreleaseReturnValue(Object object) { return objc_autorelease(objc_retain(object)); }
-Object objc_retainAutoreleasedReturnValue(Object object) { return objc_retain(object); }
-Object objc_claimAutoreleasedReturnValue(Object object) { return objc_retain(object); }
-Object objc_unsafeClaimAutoreleasedReturnValue(Object object) { return object; }
+Object objc_retainAutorelease(Object object) {
+  return objc_autorelease(objc_retain(object));
+}
+Object objc_autoreleaseReturnValue(Object object) {
+  return objc_autorelease(object);
+}
+Object objc_retainAutoreleaseReturnValue(Object object) {
+  return objc_autorelease(objc_retain(object));
+}
+Object objc_retainAutoreleasedReturnValue(Object object) {
+  return objc_retain(object);
+}
+Object objc_claimAutoreleasedReturnValue(Object object) {
+  return objc_retain(object);
+}
+Object objc_unsafeClaimAutoreleasedReturnValue(Object object) {
+  return object;
+}
 }

@@ -49,9 +49,10 @@ std::string countersJson() {
   const char* separator = "";
   for (const auto& [name, k] : state().kernels) {
     json += separator + ("\"" + name + "\":") +
-            format("{\"dispatches\":%lu,\"threads\":%lu,\"threadgroups\":%lu,\"barriers\":%lu,\"bytesRead\":%lu,\"bytesWritten\":%lu,"
-                   "\"flops\":%lu,\"seconds\":%.6f,\"pipelineSeconds\":%.6f}",
-                   k.dispatches, k.threads, k.threadgroups, k.barriers, k.bytesRead, k.bytesWritten, k.flops, k.seconds, k.pipelineSeconds);
+            format(
+                "{\"dispatches\":%lu,\"threads\":%lu,\"threadgroups\":%lu,\"barriers\":%lu,\"bytesRead\":%lu,\"bytesWritten\":%lu,"
+                "\"flops\":%lu,\"seconds\":%.6f,\"pipelineSeconds\":%.6f}",
+                k.dispatches, k.threads, k.threadgroups, k.barriers, k.bytesRead, k.bytesWritten, k.flops, k.seconds, k.pipelineSeconds);
     separator = ",";
   }
   return json + "}}";

@@ -9,10 +9,14 @@ namespace {
 float load(const MatrixView& matrix, size_t row, size_t column) {
   const char* line = matrix.data + row * matrix.rowBytes;
   switch (matrix.element) {
-    case Element::kHalf: return static_cast<float>(reinterpret_cast<const _Float16*>(line)[column]);
-    case Element::kInt8: return reinterpret_cast<const int8_t*>(line)[column];
-    case Element::kInt16: return reinterpret_cast<const int16_t*>(line)[column];
-    default: return reinterpret_cast<const float*>(line)[column];
+    case Element::kHalf:
+      return static_cast<float>(reinterpret_cast<const _Float16*>(line)[column]);
+    case Element::kInt8:
+      return reinterpret_cast<const int8_t*>(line)[column];
+    case Element::kInt16:
+      return reinterpret_cast<const int16_t*>(line)[column];
+    default:
+      return reinterpret_cast<const float*>(line)[column];
   }
 }
 void store(const MatrixView& matrix, size_t row, size_t column, float value) {

@@ -117,9 +117,13 @@ bool protocolListHas(const ObjcProtocolList* list, const char* name) {
 }  // namespace
 
 namespace objc {
-bool isMetaclass(const ObjcClass* cls) { return cls->data->flags & kObjcMetaclass; }
+bool isMetaclass(const ObjcClass* cls) {
+  return cls->data->flags & kObjcMetaclass;
+}
 
-void* ownMethod(ObjcClass* cls, Selector selector) { return findIn(cls->data->methods, selector); }
+void* ownMethod(ObjcClass* cls, Selector selector) {
+  return findIn(cls->data->methods, selector);
+}
 }  // namespace objc
 
 extern "C" {
@@ -138,15 +142,18 @@ const char* sel_registerName(const char* name) {
   Lock lock(registry().mutex);
   return registry().selectors.insert(name).first->c_str();
 }
-const char* sel_getUid(const char* name) { return sel_registerName(name); }
-const char* sel_getName(Selector selector) { return selector; }
+const char* sel_getUid(const char* name) {
+  return sel_registerName(name);
+}
+const char* sel_getName(Selector selector) {
+  return selector;
+}
 
 void softmetal_objc_register(const ObjcImage* image) {
   Lock lock(registry().mutex);
   for (auto selector = image->selectorBegin; selector < image->selectorEnd; selector++) *selector = sel_registerName(*selector);
   for (auto cls = image->classBegin; cls < image->classEnd; cls++) {
-    if (!registry().classes.emplace((*cls)->data->name, *cls).second)
-      softmetal_objc_fatal("class %s is defined twice", (*cls)->data->name);
+    if (!registry().classes.emplace((*cls)->data->name, *cls).second) softmetal_objc_fatal("class %s is defined twice", (*cls)->data->name);
     uniqueSelectors((*cls)->data->methods);
     uniqueSelectors((*cls)->isa->data->methods);
   }
@@ -201,10 +208,18 @@ ObjcClass* objc_getClass(const char* name) {
   auto found = registry().classes.find(name);
   return found == registry().classes.end() ? nullptr : found->second;
 }
-ObjcClass* objc_lookUpClass(const char* name) { return objc_getClass(name); }
-const char* class_getName(ObjcClass* cls) { return cls ? cls->data->name : "nil"; }
-ObjcClass* class_getSuperclass(ObjcClass* cls) { return cls ? cls->superclass : nullptr; }
-size_t class_getInstanceSize(ObjcClass* cls) { return cls ? cls->data->instanceSize : 0; }
+ObjcClass* objc_lookUpClass(const char* name) {
+  return objc_getClass(name);
+}
+const char* class_getName(ObjcClass* cls) {
+  return cls ? cls->data->name : "nil";
+}
+ObjcClass* class_getSuperclass(ObjcClass* cls) {
+  return cls ? cls->superclass : nullptr;
+}
+size_t class_getInstanceSize(ObjcClass* cls) {
+  return cls ? cls->data->instanceSize : 0;
+}
 bool class_respondsToSelector(ObjcClass* cls, Selector selector) {
   return cls && softmetal_objc_find_method(cls, sel_registerName(selector));
 }

@@ -15,12 +15,22 @@ unsigned long hangReleases;
 
 }  // namespace
 
-long lostCode() { return lost; }
-void loseDevice(long code) { lost = code; }
-void restoreDevice() { lost = 0; }
+long lostCode() {
+  return lost;
+}
+void loseDevice(long code) {
+  lost = code;
+}
+void restoreDevice() {
+  lost = 0;
+}
 
-Epoch completedEpoch() { return completed; }
-void setCompletedEpoch(Epoch epoch) { completed = epoch; }
+Epoch completedEpoch() {
+  return completed;
+}
+void setCompletedEpoch(Epoch epoch) {
+  completed = epoch;
+}
 
 void waitForHangRelease() {
   std::unique_lock lock(hangMutex);

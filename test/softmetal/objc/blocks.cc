@@ -98,28 +98,44 @@ void _Block_release(const void* source) {
   free(block);
 }
 
-Object objc_retainBlock(Object block) { return _Block_copy(block); }
+Object objc_retainBlock(Object block) {
+  return _Block_copy(block);
+}
 
 void _Block_object_assign(void* destination, const void* value, int field) {
   auto* slot = static_cast<void**>(destination);
   auto* captured = const_cast<void*>(value);
   switch (field & kFieldMask) {
-    case kFieldObject: *slot = objc_retain(captured); return;
-    case kFieldBlock: *slot = _Block_copy(captured); return;
+    case kFieldObject:
+      *slot = objc_retain(captured);
+      return;
+    case kFieldBlock:
+      *slot = _Block_copy(captured);
+      return;
     case kFieldVariable:
-    case kFieldWeakVariable: *slot = copyVariable(static_cast<BlockVariable*>(captured)); return;
-    default: *slot = captured;
+    case kFieldWeakVariable:
+      *slot = copyVariable(static_cast<BlockVariable*>(captured));
+      return;
+    default:
+      *slot = captured;
   }
 }
 
 void _Block_object_dispose(const void* value, int field) {
   auto* captured = const_cast<void*>(value);
   switch (field & kFieldMask) {
-    case kFieldObject: objc_release(captured); return;
-    case kFieldBlock: _Block_release(captured); return;
+    case kFieldObject:
+      objc_release(captured);
+      return;
+    case kFieldBlock:
+      _Block_release(captured);
+      return;
     case kFieldVariable:
-    case kFieldWeakVariable: releaseVariable(static_cast<BlockVariable*>(captured)); return;
-    default: return;
+    case kFieldWeakVariable:
+      releaseVariable(static_cast<BlockVariable*>(captured));
+      return;
+    default:
+      return;
   }
 }
 }

@@ -110,7 +110,8 @@ bool Library::assignVariables(std::string& error) {
       region->label.erase(0, region->label.find_first_not_of("0123456789"));
       region->isThreadgroup = true;
       region->tracking = Tracking::kFull;
-      for (size_t word = (symbol.offset - file.sectionOffset) / 4; word < (symbol.offset - file.sectionOffset + symbol.size + 3) / 4; word++)
+      for (size_t word = (symbol.offset - file.sectionOffset) / 4; word < (symbol.offset - file.sectionOffset + symbol.size + 3) / 4;
+           word++)
         regionOfWord_[word] = region.get();
       variables.push_back(std::move(region));
     }
@@ -138,6 +139,8 @@ bool Library::contains(const void* address) const {
   return p >= imageBegin_ && p < imageEnd_;
 }
 
-unsigned long Library::offsetOf(const void* instruction) const { return static_cast<const char*>(instruction) - imageBegin_; }
+unsigned long Library::offsetOf(const void* instruction) const {
+  return static_cast<const char*>(instruction) - imageBegin_;
+}
 
 }  // namespace softmetal

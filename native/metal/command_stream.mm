@@ -105,7 +105,7 @@ bool CommandStream::conflicts(const Use& use) const {
 void CommandStream::touch(const Use& use) {
   Touch& touch = touched_[(__bridge const void*)use.buffer->handle()];
   const bool fresh = !touch.read && !touch.written;
-  touch.read |= use.access == Access::kRead || use.access == Access::kReadWrite;
+  touch.read |= use.access == Access::kRead;
   touch.written |= use.access != Access::kRead;
   if (use.access == Access::kWritePart && fresh) touch.partOperation = operation_;
   if (use.access != Access::kWritePart) touch.partOperation = 0;
@@ -116,7 +116,7 @@ void CommandStream::record(const std::vector<Use>& uses) {
   for (const Use& use : uses) {
     use.buffer->timeline = timeline();
     use.buffer->lastUse = batch_->fate->serial;
-    if (use.access == Access::kRead || use.access == Access::kReadWrite) inputs.push_back(use.buffer);
+    if (use.access == Access::kRead) inputs.push_back(use.buffer);
   }
   for (const Use& use : uses) {
     if (use.access != Access::kRead) flight_->derive(batch_->fate, inputs, *use.buffer, use.storage);

@@ -19,7 +19,7 @@ class CommandStream;
 
 // How a dispatch uses a buffer. kWritePart: parts written by several dispatches of one operation that do not overlap,
 // so they need no barrier between them.
-enum class Access { kRead, kWrite, kReadWrite, kWritePart };
+enum class Access { kRead, kWrite, kWritePart };
 
 // What an operation encodes into. One per queue, used on the queue's thread inside MetalBackend::run only.
 class Encoder {
@@ -42,7 +42,6 @@ class Encoder {
 
   // For tables of pointers: the address kernels see as `device T*`. Pair with Dispatch::uses.
   uint64_t address(const core::Tensor& tensor) { return metalBuffer(tensor).handle().gpuAddress; }
-  uint64_t address(const MetalBuffer& buffer) { return buffer.handle().gpuAddress; }
 
   // Work that brings its own encoder (MPS): ordered after everything before and before everything after.
   // `encode` gets the command buffer with no open encoder and must leave none open.
@@ -74,7 +73,6 @@ class Dispatch {
 
   // Reached through an address in a table rather than an argument.
   Dispatch& uses(const core::Tensor& tensor, Access access);
-  Dispatch& uses(MetalBuffer& memory, Access access);
 
   // Copied now. At most 4096 bytes; larger tables go through Encoder::memory(data, bytes).
   Dispatch& bytes(uint32_t index, const void* data, size_t size);

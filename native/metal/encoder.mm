@@ -72,10 +72,6 @@ Dispatch& Dispatch::uses(const core::Tensor& tensor, Access access) {
   return bind(Bound::kTable, tensor, access);
 }
 
-Dispatch& Dispatch::uses(MetalBuffer& memory, Access access) {
-  return bind(Bound::kTable, memory, access);
-}
-
 Dispatch& Dispatch::bytes(uint32_t index, const void* data, size_t size) {
   if (size == 0 || size > kMaxBytesArgument) {
     throw core::Error(core::Code::kExecution,
@@ -114,10 +110,7 @@ void Dispatch::encode(MTLSize size, MTLSize group, bool whole) {
   for (const Bound& bound : bound_) {
     id<MTLBuffer> handle = bound.buffer->handle();
     if (bound.index == Bound::kTable) {
-      const MTLResourceUsage usage = bound.access == Access::kRead    ? MTLResourceUsageRead
-                                     : bound.access == Access::kWrite ? MTLResourceUsageWrite
-                                                                      : MTLResourceUsageRead | MTLResourceUsageWrite;
-      [encoder useResource:handle usage:usage];
+      [encoder useResource:handle usage:bound.access == Access::kRead ? MTLResourceUsageRead : MTLResourceUsageWrite];
     } else {
       [encoder setBuffer:handle offset:0 atIndex:bound.index];
     }

@@ -43,7 +43,7 @@ export type ConvGeometry = Float64Array;
 
 /** Axes are passed as a mask (bit i = axis i), eps as a number or undefined. */
 export interface Addon {
-  readonly build: { version: string; compiler: string; metal: boolean; simulated: boolean };
+  readonly build: { compiler: string; metal: boolean };
   setErrorClass(constructor: typeof WeightNormError): void;
   /** Every device this build knows, usable or not (`reason` says why not). */
   listDevices(): (DeviceInfo & { available: boolean })[];
@@ -53,6 +53,10 @@ export interface Addon {
   trim(queue: NativeQueue): void;
   flush(queue: NativeQueue): void;
   synchronize(queue: NativeQueue): Promise<void>;
+  /** Run-time compilations on a Metal device so far: libraries (no function) and pipelines. */
+  compileRecords(queue: NativeQueue): { library: string; function: string; constants: string; milliseconds: number }[];
+  /** Every kernel of this build as library/function; compiles every library of a Metal device. */
+  kernelFunctions(queue: NativeQueue): string[];
 
   /** Copies `data`, converting to the dtype with round to nearest even. `bits`: data already holds the dtype's bits. */
   upload(queue: NativeQueue, data: ArrayBufferView, shape: readonly number[], dtype: number, bits: boolean): NativeTensor;

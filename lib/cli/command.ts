@@ -18,6 +18,8 @@ export interface Invocation {
 export interface Report {
   lines: string[];
   json: unknown;
+  /** The command ran, but what it reports is a failure: exit code 1. */
+  failed?: boolean;
 }
 
 /** One command of the program, in a file of its own. */

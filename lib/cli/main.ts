@@ -10,6 +10,7 @@ import { Progress } from './progress.js';
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
   synth: { summary: 'resynthesise a recording, or a mel spectrogram, with a neural vocoder', load: async () => (await import('./synth.js')).synth },
   fold: { summary: 'replace the weight-normalised weights of a checkpoint by plain ones', load: async () => (await import('./fold.js')).fold },
+  doctor: { summary: 'check every kernel of this machine against the CPU', load: async () => (await import('./doctor.js')).doctor },
   inspect: { summary: 'list the tensors of a checkpoint and how its weights are normalised', load: async () => (await import('./inspect.js')).inspect },
 };
 
@@ -47,11 +48,11 @@ function parse(command: Command, args: string[]): { values: Record<string, strin
   }
 }
 
-async function runCommand(command: Command, args: string[], signal: AbortSignal): Promise<void> {
+async function runCommand(command: Command, args: string[], signal: AbortSignal): Promise<number> {
   const { values, positionals } = parse(command, args);
   if (values.help) {
     print(`${command.help}\n${commonHelp}`);
-    return;
+    return 0;
   }
   const missing = command.positionals[positionals.length];
   if (missing) throw new UsageError(`${missing} is missing`);
@@ -62,6 +63,7 @@ async function runCommand(command: Command, args: string[], signal: AbortSignal)
     const report = await command.run({ positionals, values, signal, progress });
     progress.clear();
     print(values.json ? JSON.stringify(report.json) : report.lines.join('\n'));
+    return report.failed ? 1 : 0;
   } catch (error) {
     progress.clear();
     if (values.json && !(error instanceof UsageError)) print(JSON.stringify({ error: { code: codeOf(error), message: (error as Error).message } }));
@@ -91,7 +93,7 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
     } else if (!Object.hasOwn(commands, name)) {
       throw new UsageError(`unknown ${name.startsWith('-') ? 'option' : 'command'} ${JSON.stringify(name)}; ${known}`);
     } else {
-      await runCommand(await (commands[name] as (typeof commands)[string]).load(), rest, signal);
+      return await runCommand(await (commands[name] as (typeof commands)[string]).load(), rest, signal);
     }
     return 0;
   } catch (error) {

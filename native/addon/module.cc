@@ -3,6 +3,7 @@
 #include "addon/arguments.h"
 #include "addon/devices.h"
 #include "addon/operations.h"
+#include "metal/metal.h"
 
 namespace weightnorm::addon {
 
@@ -86,6 +87,34 @@ Napi::Value synchronize(const Napi::CallbackInfo& info) {
   return Completions::promise(*pending);
 }
 
+// The Metal device of a queue; throws for any other.
+core::Device& metalOf(Napi::Value value) {
+  const auto queue = queueOf(value);
+  if (queue->type != "metal") throw core::Error(core::Code::kDevice, "only a Metal device compiles kernels");
+  return live(*queue).device();
+}
+
+Napi::Value compileRecords(const Napi::CallbackInfo& info) {
+  const auto records = metal::compileRecords(metalOf(info[0]));
+  Napi::Array result = Napi::Array::New(info.Env(), records.size());
+  for (uint32_t i = 0; i < records.size(); ++i) {
+    Napi::Object record = Napi::Object::New(info.Env());
+    record.Set("library", records[i].library);
+    record.Set("function", records[i].function);
+    record.Set("constants", records[i].constants);
+    record.Set("milliseconds", records[i].milliseconds);
+    result.Set(i, record);
+  }
+  return result;
+}
+
+Napi::Value kernelFunctions(const Napi::CallbackInfo& info) {
+  const auto kernels = metal::kernelFunctions(metalOf(info[0]));
+  Napi::Array result = Napi::Array::New(info.Env(), kernels.size());
+  for (uint32_t i = 0; i < kernels.size(); ++i) result.Set(i, kernels[i].library + "/" + kernels[i].function);
+  return result;
+}
+
 // Threads of a queue outlive the environment that loaded the library by a moment, so its image must stay mapped.
 void stayMapped() {
   Dl_info self;
@@ -111,6 +140,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   expose<trim>(exports, "trim");
   expose<flush>(exports, "flush");
   expose<synchronize>(exports, "synchronize");
+  expose<compileRecords>(exports, "compileRecords");
+  expose<kernelFunctions>(exports, "kernelFunctions");
   registerTensors(exports);
   registerNorms(exports);
   registerLayers(exports);

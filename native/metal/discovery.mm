@@ -110,4 +110,10 @@ std::vector<CompileRecord> compileRecords(core::Device& device) {
   return static_cast<MetalDevice&>(device).pipelines().records();
 }
 
+std::vector<KernelFunction> kernelFunctions(core::Device& device) {
+  @autoreleasepool {
+    return static_cast<MetalDevice&>(device).pipelines().functions();
+  }
+}
+
 }  // namespace weightnorm::metal

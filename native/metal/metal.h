@@ -22,7 +22,12 @@ struct CompileRecord {
 // Everything compiled so far on a device that metalDevice() gave. Any thread.
 std::vector<CompileRecord> compileRecords(core::Device& device);
 
-// Every kernel library that is in this build, by name.
-std::vector<std::string> kernelLibraries();
+// One kernel of this build: its file in kernels/ without ".metal", and its name.
+struct KernelFunction {
+  std::string library, function;
+};
+
+// Every kernel of this build, which compiles every library. Throws ERR_EXECUTION with the compiler's message. Any thread.
+std::vector<KernelFunction> kernelFunctions(core::Device& device);
 
 }  // namespace weightnorm::metal

@@ -49,6 +49,8 @@ class Pipelines {
   // tries again. The reference stays valid as long as this object.
   const Pipeline& get(const std::string& library, const std::string& function, const Constants& constants);
   std::vector<CompileRecord> records() const;
+  // Compiles every library.
+  std::vector<KernelFunction> functions();
 
  private:
   template <class T>

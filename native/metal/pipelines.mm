@@ -144,10 +144,13 @@ std::string kernelName(const std::string& base, core::DType dtype) {
   return base + "_" + core::name(dtype);
 }
 
-std::vector<std::string> kernelLibraries() {
-  std::vector<std::string> names;
-  for (size_t i = 0; i < kKernelSourceCount; ++i) names.emplace_back(kKernelSources[i].name);
-  return names;
+std::vector<KernelFunction> Pipelines::functions() {
+  std::vector<KernelFunction> all;
+  for (size_t i = 0; i < kKernelSourceCount; ++i) {
+    const std::string name = kKernelSources[i].name;
+    for (NSString* function in library(name).functionNames) all.push_back({name, function.UTF8String});
+  }
+  return all;
 }
 
 }  // namespace weightnorm::metal

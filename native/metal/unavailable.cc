@@ -14,7 +14,6 @@ std::vector<CompileRecord> compileRecords(core::Device&) {
 
 std::vector<KernelFunction> kernelFunctions(core::Device&) {
   return {};
-};
 }
 
 }  // namespace weightnorm::metal

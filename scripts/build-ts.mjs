@@ -1,5 +1,5 @@
 // Compiles lib/ to dist/ (CommonJS and types) and wraps it for ES modules, so both kinds of import share one instance.
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -7,15 +7,21 @@ import { root, run, tool } from './run.mjs';
 
 export function buildTypeScript() {
   const dist = path.join(root, 'dist');
-  rmSync(dist, { recursive: true, force: true });
-  run(process.execPath, [tool('typescript/bin/tsc'), '-p', 'tsconfig.json']);
-  const names = exportedNames(path.join(dist, 'index.js'));
+  // Built aside and swapped, so that a program that runs meanwhile finds all of the old or all of the new.
+  const fresh = path.join(root, `dist-${process.pid}`);
+  run(process.execPath, [tool('typescript/bin/tsc'), '-p', 'tsconfig.json', '--outDir', fresh]);
+  const names = exportedNames(path.join(fresh, 'index.js'));
   writeFileSync(
-    path.join(dist, 'index.mjs'),
+    path.join(fresh, 'index.mjs'),
     `import weightnorm from './index.js';\n\nexport const { ${names.join(', ')} } = weightnorm;\nexport default weightnorm;\n`,
   );
-  writeFileSync(path.join(dist, 'index.d.mts'), `import weightnorm = require('./index.js');\n\nexport * from './index.js';\nexport default weightnorm;\n`);
-  chmodSync(path.join(dist, 'cli', 'main.js'), 0o755);
+  writeFileSync(
+    path.join(fresh, 'index.d.mts'),
+    `import weightnorm = require('./index.js');\n\nexport * from './index.js';\nexport default weightnorm;\n`,
+  );
+  chmodSync(path.join(fresh, 'cli', 'main.js'), 0o755);
+  rmSync(dist, { recursive: true, force: true });
+  renameSync(fresh, dist);
 }
 
 // From the compiled text, because loading it needs the add-on.

@@ -171,18 +171,18 @@ void Allocator::shrinkCache(uint64_t target, Dropped* dropped) {
 
 void Allocator::release(Dropped& dropped) {
   if (dropped.empty()) return;
-  if (@available(macOS 15.0, *)) {
-    if (residency_) {
-      // Buffers come back on threads that have no pool.
-      @autoreleasepool {
+  // Buffers come back on threads that have no pool.
+  @autoreleasepool {
+    if (@available(macOS 15.0, *)) {
+      if (residency_) {
         std::lock_guard lock(mutex_);
         id<MTLResidencySet> set = residency_;
         for (id<MTLBuffer> handle : dropped) [set removeAllocation:handle];
         [set commit];
       }
     }
+    dropped.clear();
   }
-  dropped.clear();
 }
 
 uint64_t Allocator::cachedBytes() const {

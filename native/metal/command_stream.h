@@ -13,11 +13,10 @@
 namespace weightnorm::metal {
 
 // Encodes one queue's work: an open command buffer with one concurrent compute encoder, a fence from each encoder to
-// the next, barriers where dispatches conflict. Lives on the queue's thread; destroying it waits for its work.
+// the next, barriers where dispatches conflict. Lives on the queue's thread; close() before destroying it.
 class CommandStream {
  public:
   explicit CommandStream(std::shared_ptr<MetalDevice> device);
-  ~CommandStream();
   CommandStream(const CommandStream&) = delete;
   CommandStream& operator=(const CommandStream&) = delete;
 
@@ -37,6 +36,9 @@ class CommandStream {
   // `bytes` counts towards the byte limit. Throws ERR_DEVICE_LOST, ERR_EXECUTION.
   id<MTLComputeCommandEncoder> prepare(const std::vector<Use>& uses, uint64_t bytes);
   void external(const std::vector<Use>& uses, const std::function<void(id<MTLCommandBuffer>)>& encode);
+
+  // Commits, waits until everything is done and answered, and lets go of the Metal objects.
+  void close();
 
   // Holds `object` until the open command buffer completes.
   void keep(id object);

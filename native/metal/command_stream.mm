@@ -19,8 +19,12 @@ constexpr NSUInteger kMaxCommandBuffers = 64;
 
 CommandStream::CommandStream(std::shared_ptr<MetalDevice> device) : device_(std::move(device)) {}
 
-CommandStream::~CommandStream() {
+void CommandStream::close() {
   drain();
+  queue_ = nil;
+  fence_ = nil;
+  event_ = nil;
+  token_ = nil;
 }
 
 void CommandStream::beginOperation() {

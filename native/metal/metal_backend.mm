@@ -29,7 +29,7 @@ MetalBackend::MetalBackend(std::shared_ptr<MetalDevice> device)
     : device_(std::move(device)), stream_(device_), encoder_(*device_, stream_) {}
 
 MetalBackend::~MetalBackend() {
-  pooled([&] { stream_.drain(); });
+  pooled([&] { stream_.close(); });
 }
 
 template <class Op>

@@ -18,6 +18,7 @@ class MetalDevice final : public core::Device {
  public:
   // `memoryLimit` in bytes bounds live storages.
   MetalDevice(id<MTLDevice> handle, core::DeviceInfo info, uint64_t memoryLimit);
+  ~MetalDevice() override;
 
   const core::DeviceInfo& info() const override { return info_; }
   std::unique_ptr<core::Buffer> allocate(uint64_t bytes) override { return allocator_->allocate(bytes); }
@@ -27,7 +28,7 @@ class MetalDevice final : public core::Device {
 
   id<MTLDevice> handle() const { return handle_; }
   Allocator& allocator() { return *allocator_; }
-  Pipelines& pipelines() { return pipelines_; }
+  Pipelines& pipelines() { return *pipelines_; }
   // 256 bytes that stand in for absent arguments.
   id<MTLBuffer> placeholder() const { return placeholder_; }
 
@@ -39,7 +40,7 @@ class MetalDevice final : public core::Device {
   id<MTLDevice> handle_;
   core::DeviceInfo info_;
   std::shared_ptr<Allocator> allocator_;
-  Pipelines pipelines_;
+  std::unique_ptr<Pipelines> pipelines_;
   id<MTLBuffer> placeholder_;
   mutable std::mutex mutex_;
   std::optional<core::Error> lost_;

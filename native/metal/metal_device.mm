@@ -9,8 +9,18 @@ MetalDevice::MetalDevice(id<MTLDevice> handle, core::DeviceInfo info, uint64_t m
       handle_(handle),
       info_(std::move(info)),
       allocator_(std::make_shared<Allocator>(handle, memoryLimit)),
-      pipelines_(handle),
+      pipelines_(std::make_unique<Pipelines>(handle)),
       placeholder_([handle newBufferWithLength:256 options:MTLResourceStorageModeShared | MTLResourceHazardTrackingModeUntracked]) {}
+
+// The last owner's thread may have no pool.
+MetalDevice::~MetalDevice() {
+  @autoreleasepool {
+    pipelines_.reset();
+    allocator_.reset();
+    placeholder_ = nil;
+    handle_ = nil;
+  }
+}
 
 std::unique_ptr<core::Backend> MetalDevice::createBackend() {
   return std::make_unique<MetalBackend>(std::static_pointer_cast<MetalDevice>(shared_from_this()));

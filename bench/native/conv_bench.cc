@@ -40,10 +40,12 @@ double best(const std::function<void()>& body) {
 double peak() {
   const cpu::ConvKernels& kernels = cpu::get_convKernels();
   const int64_t terms = 256, width = 3 * kernels.lanes;
-  std::vector<float> x(static_cast<size_t>(width), 0.5f), w(static_cast<size_t>(terms * kernels.rows), 0.25f), sums(static_cast<size_t>(width * kernels.rows));
+  std::vector<float> x(static_cast<size_t>(width), 0.5f), w(static_cast<size_t>(terms * kernels.rows), 0.25f),
+      sums(static_cast<size_t>(width * kernels.rows));
   const std::vector<int32_t> offsets(static_cast<size_t>(terms), 0);
   const double time = best([&] {
-    for (int i = 0; i < 1000; ++i) kernels.multiply(x.data(), offsets.data(), terms, w.data(), kernels.rows, sums.data(), width, width, false);
+    for (int i = 0; i < 1000; ++i)
+      kernels.multiply(x.data(), offsets.data(), terms, w.data(), kernels.rows, sums.data(), width, width, false);
   });
   return 2e-9 * 1000 * static_cast<double>(terms * width * kernels.rows) / time;
 }
@@ -55,7 +57,8 @@ struct Layer {
   bool transposed = false;
 };
 
-std::vector<Layer> hifiGan(const std::string& version, int64_t frames, int64_t channels, const std::vector<int64_t>& rates, const std::vector<int64_t>& kernels) {
+std::vector<Layer> hifiGan(const std::string& version, int64_t frames, int64_t channels, const std::vector<int64_t>& rates,
+                           const std::vector<int64_t>& kernels) {
   std::vector<Layer> layers{{version + " pre", 80, channels, 7, frames}};
   int64_t length = frames;
   for (size_t s = 0; s < rates.size(); ++s) {
@@ -64,7 +67,8 @@ std::vector<Layer> hifiGan(const std::string& version, int64_t frames, int64_t c
     channels /= 2;
     length *= rates[s];
     for (const int64_t k : {3, 7, 11}) {
-      for (const int64_t d : {1, 3, 5}) layers.push_back({stage + " k" + std::to_string(k) + " d" + std::to_string(d), channels, channels, k, length, 1, d});
+      for (const int64_t d : {1, 3, 5})
+        layers.push_back({stage + " k" + std::to_string(k) + " d" + std::to_string(d), channels, channels, k, length, 1, d});
     }
   }
   layers.push_back({version + " post", channels, 1, 7, length});
@@ -81,9 +85,11 @@ void measure(const Layer& l, bool direct, cpu::Pool& pool, double top) {
   op.groups = l.groups;
   const int64_t span = l.dilation * (l.kernel - 1);
   op.padBegin[1] = op.padEnd[1] = l.transposed ? (l.kernel - l.stride) / 2 : span / 2;
-  const int64_t out = l.transposed ? (l.length - 1) * l.stride - 2 * op.padBegin[1] + l.kernel : (l.length + 2 * op.padBegin[1] - span - 1) / l.stride + 1;
+  const int64_t out =
+      l.transposed ? (l.length - 1) * l.stride - 2 * op.padBegin[1] + l.kernel : (l.length + 2 * op.padBegin[1] - span - 1) / l.stride + 1;
   op.x = randomTensor({1, l.inputs, l.length}, DType::kFloat32, random);
-  op.weight = l.transposed ? randomTensor({l.inputs, l.outputs / l.groups, l.kernel}, DType::kFloat32, random) : randomTensor({l.outputs, l.inputs / l.groups, l.kernel}, DType::kFloat32, random);
+  op.weight = l.transposed ? randomTensor({l.inputs, l.outputs / l.groups, l.kernel}, DType::kFloat32, random)
+                           : randomTensor({l.outputs, l.inputs / l.groups, l.kernel}, DType::kFloat32, random);
   op.bias = randomTensor({l.outputs}, DType::kFloat32, random);
   op.scale = randomTensor({l.transposed ? l.inputs : l.outputs}, DType::kFloat32, random);
   op.scalePerInput = l.transposed;
@@ -91,8 +97,9 @@ void measure(const Layer& l, bool direct, cpu::Pool& pool, double top) {
   op.y = empty({1, l.outputs, out}, DType::kFloat32);
   const double time = best([&] { cpu::conv(op, pool); });
   const double work = 2.0 * static_cast<double>(l.inputs / l.groups * l.outputs * l.kernel * (l.transposed ? l.length : out));
-  std::printf("%-18s %4ldx%-4ld k%-2ld %7ld steps %9.1f us %7.1f GFLOP/s %4.0f %%\n", l.name.c_str(), static_cast<long>(l.inputs), static_cast<long>(l.outputs), static_cast<long>(l.kernel),
-              static_cast<long>(l.length), time * 1e6, work / time * 1e-9, 100 * work / time * 1e-9 / top / pool.threads());
+  std::printf("%-18s %4ldx%-4ld k%-2ld %7ld steps %9.1f us %7.1f GFLOP/s %4.0f %%\n", l.name.c_str(), static_cast<long>(l.inputs),
+              static_cast<long>(l.outputs), static_cast<long>(l.kernel), static_cast<long>(l.length), time * 1e6, work / time * 1e-9,
+              100 * work / time * 1e-9 / top / pool.threads());
 }
 
 }  // namespace
@@ -103,7 +110,8 @@ int main(int argc, char** argv) {
   const bool direct = argc > 3 && std::strcmp(argv[3], "direct") == 0;
   const std::string filter = argc > 4 ? argv[4] : "";
   const double top = peak();
-  std::printf("%s, %d threads, FMA peak %.1f GFLOP/s a core, %s\n", name(cpu::simd::active()), pool.threads(), top, direct ? "direct" : "auto");
+  std::printf("%s, %d threads, FMA peak %.1f GFLOP/s a core, %s\n", name(cpu::simd::active()), pool.threads(), top,
+              direct ? "direct" : "auto");
   std::vector<Layer> layers = hifiGan("V2", frames, 128, {8, 8, 2, 2}, {16, 16, 4, 4});
   for (const Layer& l : hifiGan("V1", frames, 512, {8, 8, 2, 2}, {16, 16, 4, 4})) layers.push_back(l);
   layers.push_back({"wide k3", 512, 512, 3, 32});

@@ -48,19 +48,14 @@ class ConvRun {
 };
 
 ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
-    : op_(op),
-      pool_(pool),
-      kernels_(get_convKernels()),
-      plan_(op, kernels_),
-      operands_(op),
-      weights_(packConv(op, plan_, kernels_, pool)) {
+    : op_(op), pool_(pool), kernels_(get_convKernels()), plan_(op, kernels_), operands_(op), weights_(packConv(op, plan_, kernels_, pool)) {
   for (const ConvClass& c : plan_.classes) {
     std::vector<int32_t> offsets;
     offsets.reserve(static_cast<size_t>(plan_.inputs) * c.taps.size());
     for (int64_t i = 0; i < plan_.inputs; ++i) {
       for (const ConvTap& tap : c.taps) {
-        offsets.push_back(static_cast<int32_t>(i * plan_.channelStride + tap.plane * plan_.planeSize +
-                                               tap.shift[0] * plan_.pitch + tap.shift[1]));
+        offsets.push_back(
+            static_cast<int32_t>(i * plan_.channelStride + tap.plane * plan_.planeSize + tap.shift[0] * plan_.pitch + tap.shift[1]));
       }
     }
     offsets_.push_back(std::move(offsets));
@@ -190,8 +185,7 @@ void ConvRun::finishBlock(const Chunk& chunk, int64_t block, float* sums, float*
 }
 
 // One output row from the sums of its column phases.
-void ConvRun::finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows,
-                           float* line) const {
+void ConvRun::finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows, float* line) const {
   const int64_t stride = plan_.outStride[1];
   kernels_.interleave(rows, static_cast<int>(stride), chunk.count[1], line);
   const int64_t start = (plan_.firstQ[1] + chunk.first[1]) * stride - plan_.crop[1];
@@ -200,8 +194,7 @@ void ConvRun::finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, 
   if (first < last) finish(chunk, channel, outRow, first, line + (first - start), last - first);
 }
 
-void ConvRun::finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_t outColumn, float* sums,
-                     int64_t count) const {
+void ConvRun::finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_t outColumn, float* sums, int64_t count) const {
   kernels_.finish(operands_.output(chunk.image, channel, outRow * plan_.out[1] + outColumn, sums, count));
 }
 

@@ -73,8 +73,8 @@ struct ConvKernels {
   // sums[m · sumStride + j] = Σ_t weights[t · rows + m] · x[offsets[t] + j] for m < rows and j < width, a multiple of
   // the lanes; kSumBlock terms at a time, each block in order, on top of what is there with `add`. `rows` is a power of
   // two up to the table's.
-  void (*multiply)(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums,
-                   int64_t sumStride, int64_t width, bool add);
+  void (*multiply)(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums, int64_t sumStride,
+                   int64_t width, bool add);
   void (*gather)(const GatherRow& row);
   void (*finish)(const FinishRow& row);
   // out[i · count + r] = rows[r][i] for i < n, r < count.

@@ -63,8 +63,8 @@ void gatherAs(const GatherRow& row) {
   if (contiguous && row.act.kind == core::Act::kLeakyRelu) return copyContiguous<D, core::Act::kLeakyRelu>(row, first, last);
 
   if (row.step == 1) {
-    convert(static_cast<const char*>(row.x) + (row.start + first) * (D == core::DType::kFloat32 ? 4 : 2), D,
-            row.out + first, core::DType::kFloat32, last - first);
+    convert(static_cast<const char*>(row.x) + (row.start + first) * (D == core::DType::kFloat32 ? 4 : 2), D, row.out + first,
+            core::DType::kFloat32, last - first);
   } else {
     copyStrided<D>(row, first, last);
   }
@@ -182,6 +182,10 @@ int64_t interleaveRows(const float* const* rows, int64_t n, float* out) {
 }
 
 void interleave(const float* const* rows, int count, int64_t n, float* out) {
+  if (count == 1) {
+    memcpy(out, rows[0], static_cast<size_t>(n) * sizeof(float));
+    return;
+  }
   int64_t i = 0;
   if (count == 2) i = interleaveRows<2>(rows, n, out);
   if (count == 4) i = interleaveRows<4>(rows, n, out);

@@ -23,21 +23,29 @@ int64_t allTerms(const ConvPlan& plan) {
 struct Source {
   const float* weight;  // of the group
   int64_t outputStride, inputStride;
+  bool inOrder;  // an output channel's weights are contiguous and in the order of the terms
 };
 
-void packClass(const ConvPlan& plan, const ConvClass& c, const ConvKernels& kernels, const Source& source,
-               int64_t firstChannel, int64_t channels, float* out) {
+void packClass(const ConvPlan& plan, const ConvClass& c, const ConvKernels& kernels, const Source& source, int64_t firstChannel,
+               int64_t channels, float* out) {
   const int64_t taps = static_cast<int64_t>(c.taps.size());
   const int64_t phases = static_cast<int64_t>(c.phases.size());
   for (int64_t row = 0; row < channels * phases;) {
     const int rows = rowBlock(channels * phases - row, kernels);
-    for (int r = 0; r < rows; ++r) {
-      const int64_t channel = firstChannel + (row + r) / phases;
-      const int64_t* element = c.phases[static_cast<size_t>((row + r) % phases)].kernel.data();
+    if (source.inOrder) {
+      const float* lines[8];
+      for (int r = 0; r < rows; ++r) lines[r] = source.weight + (firstChannel + row + r) * source.outputStride;
+      kernels.interleave(lines, rows, plan.inputs * taps, out);
+    } else {
+      // Input channels outermost, as a transposed weight lies.
       for (int64_t i = 0; i < plan.inputs; ++i) {
-        const float* w = source.weight + channel * source.outputStride + i * source.inputStride;
-        float* to = out + i * taps * rows + r;
-        for (int64_t t = 0; t < taps; ++t) to[t * rows] = w[element[t]];
+        for (int r = 0; r < rows; ++r) {
+          const int64_t channel = firstChannel + (row + r) / phases;
+          const int64_t* element = c.phases[static_cast<size_t>((row + r) % phases)].kernel.data();
+          const float* w = source.weight + channel * source.outputStride + i * source.inputStride;
+          float* to = out + i * taps * rows + r;
+          for (int64_t t = 0; t < taps; ++t) to[t * rows] = w[element[t]];
+        }
       }
     }
     out += plan.inputs * taps * rows;
@@ -64,8 +72,8 @@ int64_t packedOffset(const ConvPlan& plan, int64_t group, int64_t block, size_t 
 }
 
 const float* packConv(const core::ConvOp& op, const ConvPlan& plan, const ConvKernels& kernels, Pool& pool) {
-  PackKey key{'c',         kernels.rows,        op.transposed,       plan.groups,       plan.inputs,
-              plan.outputs, plan.kernel[0],     plan.kernel[1],      plan.channelBlock, static_cast<int64_t>(op.weight.dtype)};
+  PackKey key{'c',          kernels.rows,   op.transposed,  plan.groups,       plan.inputs,
+              plan.outputs, plan.kernel[0], plan.kernel[1], plan.channelBlock, static_cast<int64_t>(op.weight.dtype)};
   if (op.transposed) key.insert(key.end(), {plan.outStride[0], plan.outStride[1], op.dilation[0], op.dilation[1]});
   const int64_t total = plan.groups * plan.outputs * allTerms(plan);
   return packed(op.weight, key, total, [&](float* out) {
@@ -73,8 +81,8 @@ const float* packConv(const core::ConvOp& op, const ConvPlan& plan, const ConvKe
     const int64_t perGroup = plan.inputs * plan.outputs * elements;
     const bool wide = op.weight.dtype == core::DType::kFloat32;
     // A transposed weight is [C, O / groups, kH, kW]: input channels outermost.
-    const Source layout{nullptr, elements * (op.transposed ? 1 : plan.inputs),
-                        elements * (op.transposed ? plan.outputs : 1)};
+    const Source layout{nullptr, elements * (op.transposed ? 1 : plan.inputs), elements * (op.transposed ? plan.outputs : 1),
+                        !op.transposed};
     std::vector<float> converted;
     const float* weight = dataOf<const float>(op.weight);
     if (!wide) {

@@ -10,8 +10,12 @@ namespace {
 
 using Pair = std::array<int64_t, 2>;
 
-int64_t divideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t roundUp(int64_t a, int64_t b) { return divideUp(a, b) * b; }
+int64_t divideUp(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+int64_t roundUp(int64_t a, int64_t b) {
+  return divideUp(a, b) * b;
+}
 
 // One axis: the shifts read by the phases of a residue, and the kernel elements behind them.
 struct AxisPhase {
@@ -36,7 +40,9 @@ std::vector<AxisPhase> transposedPhases(int64_t kernel, int64_t stride, int64_t 
   return phases;
 }
 
-bool sameShifts(const AxisPhase& a, const AxisPhase& b) { return a.shifts == b.shifts; }
+bool sameShifts(const AxisPhase& a, const AxisPhase& b) {
+  return a.shifts == b.shifts;
+}
 
 void addClasses(ConvPlan& plan, const std::vector<AxisPhase>& rows, const std::vector<AxisPhase>& columns) {
   std::vector<std::pair<const AxisPhase*, const AxisPhase*>> keys;
@@ -63,9 +69,10 @@ void addClasses(ConvPlan& plan, const std::vector<AxisPhase>& rows, const std::v
 // Offsets into prepared input are 32 bits, and extreme strides or dilations ask for more than any machine has.
 void requireWorkable(double floats) {
   if (floats <= 0x7fffffff) return;
-  throw core::Error(core::Code::kMemory, core::format("this convolution needs %.3g GB of working memory for each thread; at most %.3g GB are "
-                                                      "supported: its dilation, stride or padding is extreme for its input",
-                                                      floats * 4e-9, 0x7fffffff * 4e-9));
+  throw core::Error(core::Code::kMemory,
+                    core::format("this convolution needs %.3g GB of working memory for each thread; at most %.3g GB are "
+                                 "supported: its dilation, stride or padding is extreme for its input",
+                                 floats * 4e-9, 0x7fffffff * 4e-9));
 }
 
 void planTransposed(ConvPlan& plan, const core::ConvOp& op) {
@@ -133,7 +140,8 @@ void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
   plan.pitch = plan.chunk[1] + plan.reach[1];
   plan.chunk[0] = std::clamp(room / plan.pitch, int64_t{1}, plan.positions[0]);
   plan.chunks[0] = divideUp(plan.positions[0], plan.chunk[0]);
-  requireWorkable(static_cast<double>(plan.chunk[0] + plan.reach[0]) * static_cast<double>(plan.pitch) * static_cast<double>(planes * plan.inputs));
+  requireWorkable(static_cast<double>(plan.chunk[0] + plan.reach[0]) * static_cast<double>(plan.pitch) *
+                  static_cast<double>(planes * plan.inputs));
   plan.planeSize = (plan.chunk[0] + plan.reach[0]) * plan.pitch;
   plan.width = roundUp((plan.chunk[0] - 1) * plan.pitch + plan.chunk[1], kernels.lanes);
   // The last vector of a plane may read past it.

@@ -32,15 +32,15 @@ struct ConvClass {
 struct ConvPlan {
   ConvPlan(const core::ConvOp& op, const ConvKernels& kernels);
 
-  int64_t batch, groups, inputs, outputs;   // channels of one group
-  std::array<int64_t, 2> in, out, kernel;   // sizes
+  int64_t batch, groups, inputs, outputs;      // channels of one group
+  std::array<int64_t, 2> in, out, kernel;      // sizes
   std::array<int64_t, 2> inStride, outStride;  // one of them is the convolution's stride, the other 1
-  std::array<int64_t, 2> begin;             // input index of planar position 0 is −begin
-  std::array<int64_t, 2> crop, firstQ;      // output index = (firstQ + q) · outStride + phase − crop
-  std::array<int64_t, 2> positions;         // planar output positions q of each axis
+  std::array<int64_t, 2> begin;                // input index of planar position 0 is −begin
+  std::array<int64_t, 2> crop, firstQ;         // output index = (firstQ + q) · outStride + phase − crop
+  std::array<int64_t, 2> positions;            // planar output positions q of each axis
   std::vector<ConvClass> classes;
   std::vector<std::array<int64_t, 2>> planes;  // residues of the input stride
-  int64_t phases;                           // outStride[0] · outStride[1]
+  int64_t phases;                              // outStride[0] · outStride[1]
 
   std::array<int64_t, 2> chunk;             // planar output positions of one chunk
   std::array<int64_t, 2> chunks;            // how many

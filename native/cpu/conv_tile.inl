@@ -11,8 +11,8 @@ constexpr int tileVectors(int rows) {
 }
 
 template <int Rows, int Vectors>
-__attribute__((noinline)) void tile(const float* x, const int32_t* offsets, int64_t terms, const float* weights,
-                                    float* sums, int64_t sumStride, bool first) {
+__attribute__((noinline)) void tile(const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums,
+                                    int64_t sumStride, bool first) {
   Vec c[Rows][Vectors];
 #pragma GCC unroll 8
   for (int m = 0; m < Rows; ++m) {
@@ -43,8 +43,8 @@ __attribute__((noinline)) void tile(const float* x, const int32_t* offsets, int6
 }
 
 template <int Rows, int Vectors>
-void tileOf(int64_t vectors, const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums,
-            int64_t sumStride, bool first) {
+void tileOf(int64_t vectors, const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums, int64_t sumStride,
+            bool first) {
   if (vectors >= Vectors) {
     tile<Rows, Vectors>(x, offsets, terms, weights, sums, sumStride, first);
   } else if constexpr (Vectors > 1) {
@@ -53,8 +53,8 @@ void tileOf(int64_t vectors, const float* x, const int32_t* offsets, int64_t ter
 }
 
 template <int Rows>
-void multiplyRows(const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums,
-                  int64_t sumStride, int64_t width, bool add) {
+void multiplyRows(const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums, int64_t sumStride,
+                  int64_t width, bool add) {
   constexpr int kFull = tileVectors(Rows);
   for (int64_t begin = 0; begin < terms; begin += kSumBlock) {
     const int64_t count = terms - begin < kSumBlock ? terms - begin : kSumBlock;
@@ -70,8 +70,8 @@ void multiplyRows(const float* x, const int32_t* offsets, int64_t terms, const f
   }
 }
 
-void multiply(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums,
-              int64_t sumStride, int64_t width, bool add) {
+void multiply(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums, int64_t sumStride,
+              int64_t width, bool add) {
   switch (rows) {
     case 8:
       if constexpr (kMaxRows == 8) multiplyRows<8>(x, offsets, terms, weights, sums, sumStride, width, add);

@@ -13,8 +13,12 @@ namespace weightnorm::cpu {
 
 namespace {
 
-int64_t divideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t roundUp(int64_t a, int64_t b) { return divideUp(a, b) * b; }
+int64_t divideUp(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+int64_t roundUp(int64_t a, int64_t b) {
+  return divideUp(a, b) * b;
+}
 
 constexpr int64_t kLargestDilation = 16;
 constexpr int64_t kTransformedFloats = 96 * 1024;  // of one chunk's input
@@ -51,8 +55,8 @@ struct Shape {
   int points;
   int64_t tapGroups;
   int64_t lanes, rows, blocks;
-  int64_t used;         // positions u of a chunk, a multiple of the dilation
-  int64_t positions;    // the same in whole vectors
+  int64_t used;       // positions u of a chunk, a multiple of the dilation
+  int64_t positions;  // the same in whole vectors
   int64_t chunks;
   int64_t shifted;      // u of transformed input: positions and the shifts of the tap groups
   int64_t planeStride;  // of transformed input, in floats
@@ -66,40 +70,75 @@ int rowBlock(int64_t rows, int64_t most) {
   return static_cast<int>(block);
 }
 
+// Toom-Cook's interpolation, G[j][k] = point[j]^k / Π (point[j] − the others); the last row stands for infinity.
+void winogradFactors(int points, WinogradFactors& factors) {
+  constexpr double kPoints[] = {0, 1, -1, 2, -2, -0.5};
+  const int finite = points - 1, taps = static_cast<int>(tapsOf(points));
+  for (int j = 0; j < finite; ++j) {
+    double value = 1;
+    for (int i = 0; i < finite; ++i) {
+      if (i != j) value /= kPoints[j] - kPoints[i];
+    }
+    for (int k = 0; k < taps; ++k, value *= kPoints[j]) factors[j][k] = value;
+  }
+  for (int k = 0; k < taps; ++k) factors[finite][k] = k == taps - 1 ? 1 : 0;
+}
+
+// Transforms `rows` output channels' weights to [point][input channel, tap group][row].
+class WeightTransform {
+ public:
+  WeightTransform(const core::ConvOp& op, const Shape& shape) : s_(shape), weight_(bytesOf(op.weight)), dtype_(op.weight.dtype) {
+    winogradFactors(s_.points, factors_);
+  }
+
+  int64_t scratchFloats() const { return s_.rows * (2 * perChannel() + tapsOf(s_.points) * s_.terms()); }
+
+  void operator()(int64_t channel, int rows, float* scratch, float* out) const {
+    float* const lines = scratch;
+    float* const mixed = lines + s_.rows * perChannel();
+    float* const taps = mixed + s_.rows * perChannel();
+    const float* from[8];
+    for (int r = 0; r < rows; ++r) {
+      from[r] = lines + r * perChannel();
+      get_vecTable().convert(weight_ + static_cast<uint64_t>((channel + r) * perChannel()) * sizeOf(dtype_), dtype_,
+                             lines + r * perChannel(), core::DType::kFloat32, perChannel());
+    }
+    get_convKernels().interleave(from, rows, perChannel(), mixed);
+    const int64_t count = s_.terms() * rows;
+    for (int64_t k = 0; k < tapsOf(s_.points); ++k) {
+      for (int64_t term = 0; term < s_.terms(); ++term) {
+        const int64_t tap = term % s_.tapGroups * tapsOf(s_.points) + k;
+        const float* element = mixed + (term / s_.tapGroups * s_.kernel + tap) * rows;
+        float* const to = taps + k * count + term * rows;
+        for (int r = 0; r < rows; ++r) to[r] = tap < s_.kernel ? element[r] : 0.0f;
+      }
+    }
+    get_winogradKernels().weights(taps, factors_, s_.points, count, out);
+  }
+
+ private:
+  int64_t perChannel() const { return s_.inputs * s_.kernel; }
+
+  const Shape& s_;
+  const std::byte* weight_;
+  core::DType dtype_;
+  WinogradFactors factors_ = {};
+};
+
 // [group][row block][point][input channel, tap group][row]
 const float* packWinograd(const core::ConvOp& op, const Shape& s, Pool& pool) {
   const PackKey key{'w', s.rows, s.groups, s.inputs, s.outputs, s.kernel, static_cast<int64_t>(op.weight.dtype)};
   const int64_t perOutput = s.points * s.terms();
   return packed(op.weight, key, s.groups * s.outputs * perOutput, [&](float* out) {
-    const int64_t taps = tapsOf(s.points), perChannel = s.inputs * s.kernel;
-    double factor[7][4];
-    for (int j = 0; j < s.points; ++j) {
-      for (int k = 0; k < taps; ++k) factor[j][k] = winogradWeight(s.points, j, k);
-    }
-    const Scratch lines(op.weight.storage->device(), pool.threads(), perChannel);
+    const WeightTransform transform(op, s);
+    const Scratch scratch(op.weight.storage->device(), pool.threads(), transform.scratchFloats());
     pool.parallelFor(s.groups * s.blocks, [&](int64_t index, int worker) {
-      const int64_t group = index / s.blocks, first = index % s.blocks * s.rows;
-      const int64_t last = std::min(first + s.rows, s.outputs);
-      float* to = out + (group * s.outputs + first) * perOutput;
-      for (int64_t row = first; row < last;) {
-        const int block = rowBlock(last - row, s.rows);
-        for (int r = 0; r < block; ++r) {
-          float* w = lines.of(worker);
-          const int64_t channel = (group * s.outputs + row + r) * perChannel;
-          get_vecTable().convert(bytesOf(op.weight) + static_cast<uint64_t>(channel) * sizeOf(op.weight.dtype), op.weight.dtype, w,
-                                 core::DType::kFloat32, perChannel);
-          for (int64_t term = 0; term < s.terms(); ++term) {
-            const int64_t input = term / s.tapGroups, tap = term % s.tapGroups * taps;
-            const int64_t count = std::min(taps, s.kernel - tap);
-            for (int j = 0; j < s.points; ++j) {
-              double sum = 0;
-              for (int64_t k = 0; k < count; ++k) sum += factor[j][k] * w[input * s.kernel + tap + k];
-              to[(j * s.terms() + term) * block + r] = static_cast<float>(sum);
-            }
-          }
-        }
-        to += perOutput * block;
-        row += block;
+      const int64_t first = index / s.blocks * s.outputs + index % s.blocks * s.rows;
+      const int64_t last = std::min(first + s.rows, (index / s.blocks + 1) * s.outputs);
+      for (int64_t channel = first; channel < last;) {
+        const int rows = rowBlock(last - channel, s.rows);
+        transform(channel, rows, scratch.of(worker), out + channel * perOutput);
+        channel += rows;
       }
     });
   });
@@ -107,8 +146,7 @@ const float* packWinograd(const core::ConvOp& op, const Shape& s, Pool& pool) {
 
 class WinogradRun {
  public:
-  WinogradRun(const core::ConvOp& op, Pool& pool)
-      : op_(op), pool_(pool), s_(op), operands_(op), weights_(packWinograd(op, s_, pool)) {
+  WinogradRun(const core::ConvOp& op, Pool& pool) : op_(op), pool_(pool), s_(op), operands_(op), weights_(packWinograd(op, s_, pool)) {
     for (int64_t i = 0; i < s_.inputs; ++i) {
       for (int64_t g = 0; g < s_.tapGroups; ++g) offsets_.push_back(static_cast<int32_t>(i * s_.planeStride + g * s_.dilation));
     }
@@ -168,7 +206,8 @@ class WinogradRun {
   void multiply(const float* transformed, int64_t channel, int rows, int64_t positions, float* sums) const {
     const float* w = weights_ + channel * s_.points * s_.terms();
     for (int j = 0; j < s_.points; ++j) {
-      get_convKernels().multiply(transformed + j * pointStride_, offsets_.data(), s_.terms(), w, rows, sums, s_.positions, positions, false);
+      get_convKernels().multiply(transformed + j * pointStride_, offsets_.data(), s_.terms(), w, rows, sums, s_.positions, positions,
+                                 false);
       w += s_.terms() * rows;
       sums += rows * s_.positions;
     }
@@ -184,19 +223,6 @@ class WinogradRun {
 };
 
 }  // namespace
-
-// Toom-Cook's interpolation: the factor of a point is one over the product of its distances to the others.
-double winogradWeight(int points, int j, int k) {
-  constexpr double kPoints[] = {0, 1, -1, 2, -2, -0.5};
-  const int finite = points - 1;
-  if (j == finite) return k == tapsOf(points) - 1 ? 1 : 0;
-  double factor = 1;
-  for (int i = 0; i < finite; ++i) {
-    if (i != j) factor /= kPoints[j] - kPoints[i];
-  }
-  for (int i = 0; i < k; ++i) factor *= kPoints[j];
-  return factor;
-}
 
 // Products saved against transforms added, in cycles for one vector of positions at two products a cycle. The transforms'
 // costs are measured. Accuracy needs no bound on the width: sums are blocked, so the error stays below 0.6 of the layer
@@ -217,6 +243,8 @@ bool winogradServes(const core::ConvOp& op) {
   return saved > added && 4 * positions >= 3 * roundUp(positions, lanes) && positions >= 2 * lanes;
 }
 
-void convWinograd(const core::ConvOp& op, Pool& pool) { WinogradRun(op, pool)(); }
+void convWinograd(const core::ConvOp& op, Pool& pool) {
+  WinogradRun(op, pool)();
+}
 
 }  // namespace weightnorm::cpu

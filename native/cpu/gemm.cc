@@ -9,12 +9,14 @@ namespace weightnorm::cpu {
 
 namespace {
 
-constexpr int64_t kRowChunk = 384;                 // rows that share one pass over the panels
+constexpr int64_t kRowChunk = 384;                   // rows that share one pass over the panels
 constexpr int64_t kPackedFloats = int64_t{1} << 20;  // of the left side, to stay in a cache
 constexpr int64_t kPanelFloats = 6 * 1024;           // of a panel's block, to stay in the first-level cache
 constexpr int kMostRows = 8;                         // of a row block, on any instruction set
 
-int64_t divideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t divideUp(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 // The part of `finish` that starts at column `first`.
 FinishColumns columnsFrom(const FinishColumns& finish, int64_t first) {
@@ -84,7 +86,8 @@ class GemmRun {
       const int64_t column = panel * width_;
       FinishColumns row = columnsFrom(job_.finish, column);
       row.count = std::min(width_, job_.columns - column);
-      multiplyPanel(product.panels + panel * width_ * job_.terms, divideUp(row.count, kernels_.lanes) * kernels_.lanes, scratch, rows, sums);
+      multiplyPanel(product.panels + panel * width_ * job_.terms, divideUp(row.count, kernels_.lanes) * kernels_.lanes, scratch, rows,
+                    sums);
       row.dtype = job_.dtype;
       for (int64_t r = 0; r < rows; ++r) {
         row.sum = sums + r * width_;
@@ -101,8 +104,8 @@ class GemmRun {
       const int64_t terms = std::min(depth, job_.terms - k);
       for (int64_t row = 0; row < rows;) {
         const int block = blockAt(rows, row);
-        kernels_.multiply(panel + k * width_, offsets_.data(), terms, packed + row * job_.terms + k * block, block,
-                          sums + row * width_, width_, used, k > 0);
+        kernels_.multiply(panel + k * width_, offsets_.data(), terms, packed + row * job_.terms + k * block, block, sums + row * width_,
+                          width_, used, k > 0);
         row += block;
       }
     }
@@ -119,7 +122,9 @@ class GemmRun {
 
 }  // namespace
 
-void gemm(const Gemm& job, core::Device& device, Pool& pool) { GemmRun(job, pool)(device); }
+void gemm(const Gemm& job, core::Device& device, Pool& pool) {
+  GemmRun(job, pool)(device);
+}
 
 void gemmSkinny(const Gemm& job, const float* b, core::Device& device, Pool& pool) {
   const ConvKernels& kernels = get_convKernels();
@@ -175,8 +180,8 @@ void gemv(const std::vector<Gemv>& jobs, core::Device& device, Pool& pool) {
     row.count = std::min(outputs, job.outputs - first);
     const GemmKernels& kernels = get_gemmKernels();
     float* const sums = scratch.of(worker);
-    kernels.dot(job.x, job.rows, job.weights + static_cast<uint64_t>(first * job.terms) * sizeOf(job.weightsType),
-                job.weightsType, row.count, job.terms, sums, outputs);
+    kernels.dot(job.x, job.rows, job.weights + static_cast<uint64_t>(first * job.terms) * sizeOf(job.weightsType), job.weightsType,
+                row.count, job.terms, sums, outputs);
     for (int r = 0; r < job.rows; ++r) {
       row.sum = sums + r * outputs;
       row.y = job.y + static_cast<uint64_t>(r * job.outputs + first) * sizeOf(row.dtype);

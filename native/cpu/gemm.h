@@ -10,7 +10,9 @@
 namespace weightnorm::cpu {
 
 // Columns of a packed panel: three vectors, what one register tile covers.
-inline int64_t panelWidth() { return 3 * simd::lanes(simd::active()); }
+inline int64_t panelWidth() {
+  return 3 * simd::lanes(simd::active());
+}
 
 // Floats of `columns` columns of `terms` elements packed as panels [column / width][term][width].
 inline int64_t panelFloats(int64_t columns, int64_t terms) {

@@ -27,11 +27,10 @@ constexpr int kDotRows = 4;
 
 struct GemmKernels {
   // sums[r · sumStride + o] = Σ_k x[r · terms + k] · weights[o · terms + k] for r < rows ≤ kDotRows and o < outputs.
-  void (*dot)(const float* x, int rows, const void* weights, core::DType dtype, int64_t outputs, int64_t terms,
-              float* sums, int64_t sumStride);
+  void (*dot)(const float* x, int rows, const void* weights, core::DType dtype, int64_t outputs, int64_t terms, float* sums,
+              int64_t sumStride);
   // panel[k · width + j] = b[k · stride + j] for k < terms and j < count, 0 for count ≤ j < width; b of `dtype`.
-  void (*packPanel)(const void* b, core::DType dtype, int64_t stride, int64_t terms, int64_t count, float* panel,
-                    int64_t width);
+  void (*packPanel)(const void* b, core::DType dtype, int64_t stride, int64_t terms, int64_t count, float* panel, int64_t width);
   void (*finishColumns)(const FinishColumns& row);
 };
 

@@ -60,8 +60,7 @@ void dotAs(const float* x, int rows, const void* weights, int64_t outputs, int64
   return dotRows<D, 4>(x, weights, outputs, terms, sums, sumStride);
 }
 
-void dot(const float* x, int rows, const void* weights, core::DType dtype, int64_t outputs, int64_t terms, float* sums,
-         int64_t sumStride) {
+void dot(const float* x, int rows, const void* weights, core::DType dtype, int64_t outputs, int64_t terms, float* sums, int64_t sumStride) {
   using core::DType;
   if (dtype == DType::kFloat32) return dotAs<DType::kFloat32>(x, rows, weights, outputs, terms, sums, sumStride);
   if (dtype == DType::kFloat16) return dotAs<DType::kFloat16>(x, rows, weights, outputs, terms, sums, sumStride);

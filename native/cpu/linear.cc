@@ -55,8 +55,8 @@ void linear(const core::LinearOp& op, Pool& pool) {
   if (rows <= kDotRows) {
     const Scratch x(device, 1, op.x.size());
     get_vecTable().convert(bytesOf(op.x), op.x.dtype, x.of(0), core::DType::kFloat32, op.x.size());
-    gemv({{x.of(0), static_cast<int>(rows), bytesOf(op.weight), op.weight.dtype, outputs, inputs, dataOf<std::byte>(op.y), finish}},
-         device, pool);
+    gemv({{x.of(0), static_cast<int>(rows), bytesOf(op.weight), op.weight.dtype, outputs, inputs, dataOf<std::byte>(op.y), finish}}, device,
+         pool);
     return;
   }
   const float* panels = packLinear(op.weight, pool);

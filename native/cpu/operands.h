@@ -25,6 +25,8 @@ class Scratch {
 std::vector<float> channelValues(const core::Tensor& tensor, int64_t count);
 
 // The first byte of a tensor; null where it is absent.
-inline const std::byte* bytesOf(const core::Tensor& tensor) { return tensor ? dataOf<const std::byte>(tensor) : nullptr; }
+inline const std::byte* bytesOf(const core::Tensor& tensor) {
+  return tensor ? dataOf<const std::byte>(tensor) : nullptr;
+}
 
 }  // namespace weightnorm::cpu

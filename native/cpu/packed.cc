@@ -16,6 +16,8 @@ Packed::Packed(core::Device& device, PackKey key, int64_t floats)
   data_ = reinterpret_cast<float*>(static_cast<CpuBuffer&>(*memory_).data());
 }
 
-Packed::~Packed() { device_.budget().release(bytes_); }
+Packed::~Packed() {
+  device_.budget().release(bytes_);
+}
 
 }  // namespace weightnorm::cpu

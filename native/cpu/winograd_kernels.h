@@ -12,26 +12,36 @@ namespace weightnorm::cpu {
 constexpr int kTileOutputs = 4;
 
 // Six points serve kernels of 3 taps, seven serve groups of 4 taps.
-constexpr int64_t tapsOf(int points) { return points - kTileOutputs + 1; }
+constexpr int64_t tapsOf(int points) {
+  return points - kTileOutputs + 1;
+}
 
-// G[j][k] = point[j]^k · factor[j], the last row for the point at infinity.
-double winogradWeight(int points, int j, int k);
+constexpr int kMostPoints = 7;
+
+// G[j][k] for j < points and k < tapsOf(points).
+using WinogradFactors = double[kMostPoints][4];
 
 struct WinogradKernels {
+  // w[j · count + c] = Σ_k factors[j][k] · taps[k · count + c] in float64, for j < points and c < count.
+  void (*weights)(const float* taps, const WinogradFactors& factors, int points, int64_t count, float* w);
   // v[j · planeStride + u] = Σ_i B[j][i] · line[t(u, 0) + i · d] for j < points and u < count, a multiple of the lanes.
   // Reads line up to winogradLine(d, count) floats; `streams` is scratch of winogradStreams(d, count) floats.
-  void (*input)(const float* line, int64_t dilation, int points, int64_t count, float* streams, float* v,
-                int64_t planeStride);
+  void (*input)(const float* line, int64_t dilation, int points, int64_t count, float* streams, float* v, int64_t planeStride);
   // line[t(u, h)] = Σ_j A[h][j] · m[j · planeStride + u] for h < 4 and u < count, a multiple of the lanes; may write up
   // to winogradLine(d, count) floats of line.
-  void (*output)(const float* m, int64_t planeStride, int64_t dilation, int points, int64_t count, float* streams,
-                 float* line);
+  void (*output)(const float* m, int64_t planeStride, int64_t dilation, int points, int64_t count, float* streams, float* line);
 };
 
 // Floats of one stream, of all streams and of a line for `count` positions, with room for whole vectors.
-constexpr int64_t winogradStream(int64_t dilation, int64_t count) { return count + 2 * dilation + 32; }
-constexpr int64_t winogradStreams(int64_t dilation, int64_t count) { return 4 * winogradStream(dilation, count); }
-constexpr int64_t winogradLine(int64_t dilation, int64_t count) { return 4 * (count + 3 * dilation) + 64; }
+constexpr int64_t winogradStream(int64_t dilation, int64_t count) {
+  return count + 2 * dilation + 32;
+}
+constexpr int64_t winogradStreams(int64_t dilation, int64_t count) {
+  return 4 * winogradStream(dilation, count);
+}
+constexpr int64_t winogradLine(int64_t dilation, int64_t count) {
+  return 4 * (count + 3 * dilation) + 64;
+}
 
 WEIGHTNORM_KERNELS(WinogradKernels, winogradKernels)
 

@@ -123,6 +123,35 @@ void outputOf(const float* m, int64_t planeStride, int64_t d, int64_t count, flo
   }
 }
 
+template <int Points>
+void weightsOf(const float* taps, const WinogradFactors& factors, int64_t count, float* w) {
+  constexpr int kTaps = static_cast<int>(tapsOf(Points));
+  for (int64_t c = 0; c < count; c += kLanes) {
+    const int lanes = count - c < kLanes ? static_cast<int>(count - c) : kLanes;
+    VecD lo[kTaps], hi[kTaps];
+#pragma GCC unroll 4
+    for (int k = 0; k < kTaps; ++k) {
+      const Vec v = loadN(taps + k * count + c, lanes);
+      lo[k] = low(v);
+      hi[k] = high(v);
+    }
+    for (int j = 0; j < Points; ++j) {
+      VecD a = zeroD(), b = zeroD();
+#pragma GCC unroll 4
+      for (int k = 0; k < kTaps; ++k) {
+        a = fma(setD(factors[j][k]), lo[k], a);
+        b = fma(setD(factors[j][k]), hi[k], b);
+      }
+      storeN(w + j * count + c, join(a, b), lanes);
+    }
+  }
+}
+
+void winogradWeights(const float* taps, const WinogradFactors& factors, int points, int64_t count, float* w) {
+  if (points == 6) return weightsOf<6>(taps, factors, count, w);
+  return weightsOf<7>(taps, factors, count, w);
+}
+
 void winogradInput(const float* line, int64_t d, int points, int64_t count, float* streams, float* v, int64_t planeStride) {
   if (points == 6) return inputOf<6>(line, d, count, streams, v, planeStride);
   return inputOf<7>(line, d, count, streams, v, planeStride);
@@ -135,4 +164,4 @@ void winogradOutput(const float* m, int64_t planeStride, int64_t d, int points, 
 
 }  // namespace
 
-extern const WinogradKernels winogradKernels = {winogradInput, winogradOutput};
+extern const WinogradKernels winogradKernels = {winogradWeights, winogradInput, winogradOutput};

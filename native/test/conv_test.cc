@@ -23,7 +23,9 @@ int64_t dim(const core::Tensor& t, int axis) {
   return axis < 2 ? t.shape[axis] : axis == 2 ? 1 : t.shape[2];
 }
 
-std::vector<double> optional(const core::Tensor& t) { return t ? values(t) : std::vector<double>{}; }
+std::vector<double> optional(const core::Tensor& t) {
+  return t ? values(t) : std::vector<double>{};
+}
 double pick(const std::vector<double>& v, int64_t i, double absent) {
   return v.empty() ? absent : v.size() == 1 ? v[0] : v[static_cast<size_t>(i)];
 }
@@ -47,7 +49,8 @@ std::vector<double> referenceSums(const ConvOp& op) {
         for (int64_t c = 0; c < Cg; ++c)
           for (int64_t kh = 0; kh < KH; ++kh)
             for (int64_t kw = 0; kw < KW; ++kw) {
-              const int64_t wi = op.transposed ? (((g * Cg + c) * Og + o) * KH + kh) * KW + kw : (((g * Og + o) * Cg + c) * KH + kh) * KW + kw;
+              const int64_t wi =
+                  op.transposed ? (((g * Cg + c) * Og + o) * KH + kh) * KW + kw : (((g * Og + o) * Cg + c) * KH + kh) * KW + kw;
               const double weight = w[static_cast<size_t>(wi)];
               const double* xp = x.data() + (n * C + g * Cg + c) * H * W;
               double* yp = sums.data() + (n * O + g * Og + o) * OH * OW;
@@ -73,7 +76,8 @@ std::vector<double> referenceSums(const ConvOp& op) {
 std::vector<double> reference(const ConvOp& op) {
   std::vector<double> y = referenceSums(op);
   const int64_t O = dim(op.y, 1), image = dim(op.y, 2) * dim(op.y, 3);
-  const std::vector<double> scale = optional(op.scale), bias = optional(op.bias), residual = optional(op.residual), running = optional(op.running), alpha = optional(op.post.alpha);
+  const std::vector<double> scale = optional(op.scale), bias = optional(op.bias), residual = optional(op.residual),
+                            running = optional(op.running), alpha = optional(op.post.alpha);
   for (size_t i = 0; i < y.size(); ++i) {
     const int64_t o = static_cast<int64_t>(i) / image % O;
     double v = y[i] * (op.scalePerInput ? 1 : pick(scale, o, 1)) + pick(bias, o, 0);
@@ -122,9 +126,12 @@ struct Case {
   int64_t terms() const { return inputs * kernel[0] * kernel[1]; }
   std::string str(const char* isa) const {
     char text[300];
-    std::snprintf(text, sizeof text, "%s%s%s dtype %d batch %d groups %d channels %d to %d size %dx%d kernel %dx%d stride %dx%d dilation %dx%d pad %d,%d %d,%d mode %d",
-                  isa, flat ? " 1-D" : " 2-D", transposed ? " transposed" : "", int(dtype), int(batch), int(groups), int(inputs), int(outputs), int(size[0]), int(size[1]), int(kernel[0]), int(kernel[1]),
-                  int(stride[0]), int(stride[1]), int(dilation[0]), int(dilation[1]), int(padBegin[0]), int(padEnd[0]), int(padBegin[1]), int(padEnd[1]), int(mode));
+    std::snprintf(
+        text, sizeof text,
+        "%s%s%s dtype %d batch %d groups %d channels %d to %d size %dx%d kernel %dx%d stride %dx%d dilation %dx%d pad %d,%d %d,%d mode %d",
+        isa, flat ? " 1-D" : " 2-D", transposed ? " transposed" : "", int(dtype), int(batch), int(groups), int(inputs), int(outputs),
+        int(size[0]), int(size[1]), int(kernel[0]), int(kernel[1]), int(stride[0]), int(stride[1]), int(dilation[0]), int(dilation[1]),
+        int(padBegin[0]), int(padEnd[0]), int(padBegin[1]), int(padEnd[1]), int(mode));
     return text;
   }
 };
@@ -141,7 +148,8 @@ void addOptions(ConvOp& op, std::mt19937& random) {
   const int kind = static_cast<int>(random() % 3);
   if (kind > 0) op.scale = randomTensor({kind == 1 ? 1 : op.scalePerInput ? C : O}, DType::kFloat32, random, 1, 0.2f);
   if (kind == 0) op.scalePerInput = false;
-  const Act acts[] = {Act::kNone, Act::kNone, Act::kLeakyRelu, Act::kRelu, Act::kElu, Act::kGelu, Act::kSilu, Act::kSigmoid, Act::kTanh, Act::kSnake};
+  const Act acts[] = {Act::kNone, Act::kNone, Act::kLeakyRelu, Act::kRelu, Act::kElu,
+                      Act::kGelu, Act::kSilu, Act::kSigmoid,   Act::kTanh, Act::kSnake};
   const auto activation = [&](int64_t channels) {
     Activation act{acts[random() % 10], 0.1f, false, {}};
     if (act.kind == Act::kSnake) {
@@ -176,7 +184,8 @@ Case randomCase(std::mt19937& random) {
     }
     if (!c.transposed) c.mode = static_cast<PadMode>(random() % 4);
     c.dtype = static_cast<DType>(random() % 4 % 3);
-    const double work = static_cast<double>(c.batch * c.groups * c.terms() * c.outputs) * static_cast<double>(std::max(c.outSize(0), int64_t{1}) * std::max(c.outSize(1), int64_t{1}));
+    const double work = static_cast<double>(c.batch * c.groups * c.terms() * c.outputs) *
+                        static_cast<double>(std::max(c.outSize(0), int64_t{1}) * std::max(c.outSize(1), int64_t{1}));
     if (c.valid() && work < 4e6) return c;
   }
 }
@@ -272,7 +281,8 @@ void directIsLocal(const char* isa) {
   std::mt19937 random(11);
   for (const bool transposed : {false, true}) {
     Case c;
-    c.transposed = transposed, c.inputs = 24, c.outputs = 20, c.kernel[1] = transposed ? 8 : 7, c.size[1] = 1700, c.stride[1] = transposed ? 4 : 1;
+    c.transposed = transposed, c.inputs = 24, c.outputs = 20, c.kernel[1] = transposed ? 8 : 7, c.size[1] = 1700,
+    c.stride[1] = transposed ? 4 : 1;
     c.dilation[1] = transposed ? 1 : 3;
     ConvOp whole = c.make(random);
     whole.direct = true;
@@ -282,7 +292,8 @@ void directIsLocal(const char* isa) {
       Case p = c;
       p.size[1] = cut[1];
       part.x = empty({1, 24, cut[1]}, DType::kFloat32);
-      for (int64_t i = 0; i < 24; ++i) std::copy_n(cpu::dataOf<float>(whole.x) + i * 1700 + cut[0], cut[1], cpu::dataOf<float>(part.x) + i * cut[1]);
+      for (int64_t i = 0; i < 24; ++i)
+        std::copy_n(cpu::dataOf<float>(whole.x) + i * 1700 + cut[0], cut[1], cpu::dataOf<float>(part.x) + i * cut[1]);
       part.y = empty({1, 20, p.outSize(1)}, DType::kFloat32);
       cpu::conv(part, many);
       // Transposed outputs that also see inputs beyond the cut are left out.

@@ -16,10 +16,12 @@ using core::Shape;
 namespace {
 
 std::string text(const char* isa, const char* what, int64_t rows, int64_t columns, int64_t terms, DType dtype) {
-  return std::string(isa) + " " + what + " " + std::to_string(rows) + "x" + std::to_string(columns) + " terms " + std::to_string(terms) + " " + core::name(dtype);
+  return std::string(isa) + " " + what + " " + std::to_string(rows) + "x" + std::to_string(columns) + " terms " + std::to_string(terms) +
+         " " + core::name(dtype);
 }
 
-void testLinear(const char* isa, int64_t rows, int64_t outputs, int64_t inputs, DType dtype, float mean, std::mt19937& random, cpu::Pool& one, cpu::Pool& many) {
+void testLinear(const char* isa, int64_t rows, int64_t outputs, int64_t inputs, DType dtype, float mean, std::mt19937& random,
+                cpu::Pool& one, cpu::Pool& many) {
   LinearOp op;
   op.x = randomTensor({rows, inputs}, dtype, random, mean);
   op.weight = randomTensor({outputs, inputs}, dtype, random, mean);
@@ -51,7 +53,8 @@ void testLinear(const char* isa, int64_t rows, int64_t outputs, int64_t inputs, 
   check(sameBits(op.y, again.y), name + ": other bits with more threads");
 }
 
-void testMatmul(const char* isa, const Shape& a, const Shape& b, const Shape& y, DType dtype, std::mt19937& random, cpu::Pool& one, cpu::Pool& many) {
+void testMatmul(const char* isa, const Shape& a, const Shape& b, const Shape& y, DType dtype, std::mt19937& random, cpu::Pool& one,
+                cpu::Pool& many) {
   MatmulOp op{randomTensor(a, dtype, random), randomTensor(b, dtype, random), empty(y, dtype)};
   const int rank = y.rank();
   const int64_t M = y[rank - 2], N = y[rank - 1], K = a[a.rank() - 1];
@@ -72,7 +75,8 @@ void testMatmul(const char* isa, const Shape& a, const Shape& b, const Shape& y,
     for (int64_t i = 0; i < M; ++i) {
       for (int64_t j = 0; j < N; ++j) {
         double sum = 0;
-        for (int64_t k = 0; k < K; ++k) sum += av[static_cast<size_t>(offset(a, m) + i * K + k)] * bv[static_cast<size_t>(offset(b, m) + k * N + j)];
+        for (int64_t k = 0; k < K; ++k)
+          sum += av[static_cast<size_t>(offset(a, m) + i * K + k)] * bv[static_cast<size_t>(offset(b, m) + k * N + j)];
         want[static_cast<size_t>((m * M + i) * N + j)] = sum;
       }
     }
@@ -93,7 +97,9 @@ int main() {
   onEveryIsa([](cpu::simd::Isa isa) {
     cpu::Pool one(1), many(3);
     std::mt19937 random(static_cast<unsigned>(isa) + 1);
-    const auto range = [&](int64_t low, int64_t high) { return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1)); };
+    const auto range = [&](int64_t low, int64_t high) {
+      return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
+    };
     const auto dtype = [&] { return static_cast<DType>(random() % 4 % 3); };
     for (int i = 0; i < 120; ++i) {
       testLinear(name(isa), random() % 2 ? range(1, 6) : range(1, 230), range(1, 130), range(1, 200), dtype(), 0, random, one, many);

@@ -80,10 +80,13 @@ void conversions(const char* isa, const cpu::VecTable& table) {
     for (int i = 0; i < 200003; ++i) in.push_back(std::bit_cast<float>(static_cast<uint32_t>(random())));
     for (int i = 0; i < 65536; ++i) {
       // Halfway cases and their neighbours.
-      const uint32_t middle = std::bit_cast<uint32_t>(half ? core::halfToFloat(static_cast<uint16_t>(i)) : core::bfloatToFloat(static_cast<uint16_t>(i))) + (half ? 0x1000u : 0x8000u);
+      const uint32_t middle =
+          std::bit_cast<uint32_t>(half ? core::halfToFloat(static_cast<uint16_t>(i)) : core::bfloatToFloat(static_cast<uint16_t>(i))) +
+          (half ? 0x1000u : 0x8000u);
       for (const uint32_t near : {middle - 1, middle, middle + 1}) in.push_back(std::bit_cast<float>(near));
     }
-    for (int i = 0; i < 100000; ++i) in.push_back(std::ldexp(static_cast<float>(random() % 4096) / 256, -26 + static_cast<int>(random() % 3)));
+    for (int i = 0; i < 100000; ++i)
+      in.push_back(std::ldexp(static_cast<float>(random() % 4096) / 256, -26 + static_cast<int>(random() % 3)));
     std::vector<uint16_t> out(in.size());
     table.convert(in.data(), DType::kFloat32, out.data(), dtype, static_cast<int64_t>(in.size()));
     wrong = 0;
@@ -107,7 +110,8 @@ void functions(const char* isa, const cpu::VecTable& t) {
   function(isa, "silu", -110, 60, activation(t, Act::kSilu), [](double x) { return x / (1 + std::exp(-x)); });
   function(isa, "gelu", -14, 14, activation(t, Act::kGelu), [](double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); });
   function(isa, "elu", -30, 30, activation(t, Act::kElu, 1), [](double x) { return x < 0 ? std::expm1(x) : x; });
-  function(isa, "leaky relu", -30, 30, activation(t, Act::kLeakyRelu, 0.1f), [](double x) { return x < 0 ? x * static_cast<double>(0.1f) : x; });
+  function(isa, "leaky relu", -30, 30, activation(t, Act::kLeakyRelu, 0.1f),
+           [](double x) { return x < 0 ? x * static_cast<double>(0.1f) : x; });
   function(isa, "erf", -7, 7, [&](const float* x, float* y, int64_t n) { t.erf(x, y, n); }, [](double x) { return std::erf(x); });
   function(isa, "log", -1, 3e38f, [&](const float* x, float* y, int64_t n) { t.log(x, y, n); }, [](double x) { return std::log(x); });
   for (const float p : {0.0f, 1.0f, 2.0f, 3.0f, 0.5f, -1.0f, -2.5f, 1.0f / 3, 11.0f}) {
@@ -122,7 +126,8 @@ void specials(const char* isa, const cpu::VecTable& t) {
     t.activate(act, 0.1f, 1, false, &x, &y, 1);
     return y;
   };
-  for (const Act act : {Act::kLeakyRelu, Act::kRelu, Act::kElu, Act::kGelu, Act::kSilu, Act::kSigmoid, Act::kTanh, Act::kSnake, Act::kExp, Act::kSin}) {
+  for (const Act act :
+       {Act::kLeakyRelu, Act::kRelu, Act::kElu, Act::kGelu, Act::kSilu, Act::kSigmoid, Act::kTanh, Act::kSnake, Act::kExp, Act::kSin}) {
     check(std::isnan(one(act, nan)), isa, "NaN in, NaN out, activation", static_cast<double>(act));
   }
   check(one(Act::kExp, inf) == inf && one(Act::kExp, -inf) == 0, isa, "exp of infinities", one(Act::kExp, inf));

@@ -39,7 +39,9 @@ Isa detect() {
 
 #else
 
-Isa detect() { return Isa::kNeon; }
+Isa detect() {
+  return Isa::kNeon;
+}
 
 #endif
 
@@ -82,7 +84,9 @@ bool supported(Isa isa) {
   return isa <= best();
 }
 
-Isa active() { return current().load(std::memory_order_relaxed); }
+Isa active() {
+  return current().load(std::memory_order_relaxed);
+}
 
 bool use(Isa isa) {
   if (!supported(isa)) return false;
@@ -90,6 +94,8 @@ bool use(Isa isa) {
   return true;
 }
 
-int lanes(Isa isa) { return isa == Isa::kAvx512 ? 16 : isa == Isa::kAvx2 ? 8 : 4; }
+int lanes(Isa isa) {
+  return isa == Isa::kAvx512 ? 16 : isa == Isa::kAvx2 ? 8 : 4;
+}
 
 }  // namespace weightnorm::cpu::simd

@@ -29,26 +29,28 @@ int lanes(Isa isa);
 // Declares the tables of one topic: `struct Table` of function pointers, defined in each instruction set's namespace by
 // its kernel file as `extern const Table name = {…};`, and `const Table& get_name(Isa)`, which picks one.
 #if defined(__x86_64__)
-#define WEIGHTNORM_KERNELS(Table, name)                                             \
-  namespace baseline {                                                              \
-  extern const Table name;                                                          \
-  }                                                                                 \
-  namespace avx2 {                                                                  \
-  extern const Table name;                                                          \
-  }                                                                                 \
-  namespace avx512 {                                                                \
-  extern const Table name;                                                          \
-  }                                                                                 \
-  inline const Table& get_##name(simd::Isa isa = simd::active()) {                  \
-    if (isa == simd::Isa::kAvx512) return avx512::name;                             \
-    return isa == simd::Isa::kAvx2 ? avx2::name : baseline::name;                   \
+#define WEIGHTNORM_KERNELS(Table, name)                            \
+  namespace baseline {                                             \
+  extern const Table name;                                         \
+  }                                                                \
+  namespace avx2 {                                                 \
+  extern const Table name;                                         \
+  }                                                                \
+  namespace avx512 {                                               \
+  extern const Table name;                                         \
+  }                                                                \
+  inline const Table& get_##name(simd::Isa isa = simd::active()) { \
+    if (isa == simd::Isa::kAvx512) return avx512::name;            \
+    return isa == simd::Isa::kAvx2 ? avx2::name : baseline::name;  \
   }
 #elif defined(__aarch64__)
-#define WEIGHTNORM_KERNELS(Table, name)                                             \
-  namespace neon {                                                                  \
-  extern const Table name;                                                          \
-  }                                                                                 \
-  inline const Table& get_##name(simd::Isa = simd::active()) { return neon::name; }
+#define WEIGHTNORM_KERNELS(Table, name)                        \
+  namespace neon {                                             \
+  extern const Table name;                                     \
+  }                                                            \
+  inline const Table& get_##name(simd::Isa = simd::active()) { \
+    return neon::name;                                         \
+  }
 #else
 #error "weightnorm's CPU backend needs x86-64 or arm64"
 #endif

@@ -6,11 +6,19 @@ struct Wide {
 };
 
 #if defined(WN_ISA_AVX512)
-WN_INLINE VecD widen8(const float* p) { return {_mm512_cvtps_pd(_mm256_loadu_ps(p))}; }
-WN_INLINE void narrow8(float* p, VecD v) { _mm256_storeu_ps(p, _mm512_cvtpd_ps(v.r)); }
+WN_INLINE VecD widen8(const float* p) {
+  return {_mm512_cvtps_pd(_mm256_loadu_ps(p))};
+}
+WN_INLINE void narrow8(float* p, VecD v) {
+  _mm256_storeu_ps(p, _mm512_cvtpd_ps(v.r));
+}
 #elif defined(WN_ISA_AVX2)
-WN_INLINE VecD widen8(const float* p) { return {_mm256_cvtps_pd(_mm_loadu_ps(p))}; }
-WN_INLINE void narrow8(float* p, VecD v) { _mm_storeu_ps(p, _mm256_cvtpd_ps(v.r)); }
+WN_INLINE VecD widen8(const float* p) {
+  return {_mm256_cvtps_pd(_mm_loadu_ps(p))};
+}
+WN_INLINE void narrow8(float* p, VecD v) {
+  _mm_storeu_ps(p, _mm256_cvtpd_ps(v.r));
+}
 #endif
 
 template <core::DType D>
@@ -62,7 +70,9 @@ WN_INLINE void streamAs(void* base, int64_t index, Vec v) {
 }
 #else
 constexpr bool kCanStream = true;
-WN_INLINE void streamFence() { _mm_sfence(); }
+WN_INLINE void streamFence() {
+  _mm_sfence();
+}
 WN_INLINE void streamFloats(float* p, Vec v) {
 #if defined(WN_ISA_AVX512)
   _mm512_stream_ps(p, v.r);

@@ -29,6 +29,6 @@
 #include "cpu/simd/vec_sse2.inl"
 #endif
 
+#include "cpu/simd/activation.inl"
 #include "cpu/simd/vec_common.inl"
 #include "cpu/simd/vec_math.inl"
-#include "cpu/simd/activation.inl"

@@ -16,29 +16,65 @@ struct MaskD {
   __m256d r;
 };
 
-WN_INLINE Vec zero() { return {_mm256_setzero_ps()}; }
-WN_INLINE Vec set(float x) { return {_mm256_set1_ps(x)}; }
-WN_INLINE Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
-WN_INLINE void store(float* p, Vec v) { _mm256_storeu_ps(p, v.r); }
+WN_INLINE Vec zero() {
+  return {_mm256_setzero_ps()};
+}
+WN_INLINE Vec set(float x) {
+  return {_mm256_set1_ps(x)};
+}
+WN_INLINE Vec load(const float* p) {
+  return {_mm256_loadu_ps(p)};
+}
+WN_INLINE void store(float* p, Vec v) {
+  _mm256_storeu_ps(p, v.r);
+}
 
 WN_INLINE __m256i firstLanes(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-WN_INLINE Vec loadN(const float* p, int n) { return {_mm256_maskload_ps(p, firstLanes(n))}; }
-WN_INLINE void storeN(float* p, Vec v, int n) { _mm256_maskstore_ps(p, firstLanes(n), v.r); }
+WN_INLINE Vec loadN(const float* p, int n) {
+  return {_mm256_maskload_ps(p, firstLanes(n))};
+}
+WN_INLINE void storeN(float* p, Vec v, int n) {
+  _mm256_maskstore_ps(p, firstLanes(n), v.r);
+}
 
-WN_INLINE Vec add(Vec a, Vec b) { return {_mm256_add_ps(a.r, b.r)}; }
-WN_INLINE Vec sub(Vec a, Vec b) { return {_mm256_sub_ps(a.r, b.r)}; }
-WN_INLINE Vec mul(Vec a, Vec b) { return {_mm256_mul_ps(a.r, b.r)}; }
-WN_INLINE Vec div(Vec a, Vec b) { return {_mm256_div_ps(a.r, b.r)}; }
-WN_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.r, b.r, c.r)}; }
-WN_INLINE Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.r, b.r)}; }
-WN_INLINE Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.r, b.r)}; }
-WN_INLINE Vec sqrt(Vec a) { return {_mm256_sqrt_ps(a.r)}; }
-WN_INLINE Vec abs(Vec a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.r)}; }
-WN_INLINE Mask less(Vec a, Vec b) { return {_mm256_cmp_ps(a.r, b.r, _CMP_LT_OQ)}; }
-WN_INLINE Vec select(Mask m, Vec yes, Vec no) { return {_mm256_blendv_ps(no.r, yes.r, m.r)}; }
-WN_INLINE bool any(Mask m) { return _mm256_movemask_ps(m.r) != 0; }
+WN_INLINE Vec add(Vec a, Vec b) {
+  return {_mm256_add_ps(a.r, b.r)};
+}
+WN_INLINE Vec sub(Vec a, Vec b) {
+  return {_mm256_sub_ps(a.r, b.r)};
+}
+WN_INLINE Vec mul(Vec a, Vec b) {
+  return {_mm256_mul_ps(a.r, b.r)};
+}
+WN_INLINE Vec div(Vec a, Vec b) {
+  return {_mm256_div_ps(a.r, b.r)};
+}
+WN_INLINE Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm256_fmadd_ps(a.r, b.r, c.r)};
+}
+WN_INLINE Vec min(Vec a, Vec b) {
+  return {_mm256_min_ps(a.r, b.r)};
+}
+WN_INLINE Vec max(Vec a, Vec b) {
+  return {_mm256_max_ps(a.r, b.r)};
+}
+WN_INLINE Vec sqrt(Vec a) {
+  return {_mm256_sqrt_ps(a.r)};
+}
+WN_INLINE Vec abs(Vec a) {
+  return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.r)};
+}
+WN_INLINE Mask less(Vec a, Vec b) {
+  return {_mm256_cmp_ps(a.r, b.r, _CMP_LT_OQ)};
+}
+WN_INLINE Vec select(Mask m, Vec yes, Vec no) {
+  return {_mm256_blendv_ps(no.r, yes.r, m.r)};
+}
+WN_INLINE bool any(Mask m) {
+  return _mm256_movemask_ps(m.r) != 0;
+}
 
 // Written out and in this order: with sixteen registers a broadcast moved up by the compiler spills an accumulator.
 WN_INLINE void accumulate(Vec& c, Vec a, Vec b) {
@@ -62,24 +98,60 @@ WN_INLINE void unzip(Vec a, Vec b, Vec& even, Vec& odd) {
   odd = {_mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8))};
 }
 
-WN_INLINE VecD zeroD() { return {_mm256_setzero_pd()}; }
-WN_INLINE VecD setD(double x) { return {_mm256_set1_pd(x)}; }
-WN_INLINE VecD loadD(const double* p) { return {_mm256_loadu_pd(p)}; }
-WN_INLINE void storeD(double* p, VecD v) { _mm256_storeu_pd(p, v.r); }
-WN_INLINE VecD add(VecD a, VecD b) { return {_mm256_add_pd(a.r, b.r)}; }
-WN_INLINE VecD sub(VecD a, VecD b) { return {_mm256_sub_pd(a.r, b.r)}; }
-WN_INLINE VecD mul(VecD a, VecD b) { return {_mm256_mul_pd(a.r, b.r)}; }
-WN_INLINE VecD div(VecD a, VecD b) { return {_mm256_div_pd(a.r, b.r)}; }
-WN_INLINE VecD fma(VecD a, VecD b, VecD c) { return {_mm256_fmadd_pd(a.r, b.r, c.r)}; }
-WN_INLINE VecD min(VecD a, VecD b) { return {_mm256_min_pd(a.r, b.r)}; }
-WN_INLINE VecD max(VecD a, VecD b) { return {_mm256_max_pd(a.r, b.r)}; }
-WN_INLINE VecD sqrt(VecD a) { return {_mm256_sqrt_pd(a.r)}; }
-WN_INLINE MaskD less(VecD a, VecD b) { return {_mm256_cmp_pd(a.r, b.r, _CMP_LT_OQ)}; }
-WN_INLINE VecD select(MaskD m, VecD yes, VecD no) { return {_mm256_blendv_pd(no.r, yes.r, m.r)}; }
-WN_INLINE bool any(MaskD m) { return _mm256_movemask_pd(m.r) != 0; }
-WN_INLINE VecD bitAnd(VecD a, VecD b) { return {_mm256_and_pd(a.r, b.r)}; }
-WN_INLINE VecD bitOr(VecD a, VecD b) { return {_mm256_or_pd(a.r, b.r)}; }
-WN_INLINE VecD bitXor(VecD a, VecD b) { return {_mm256_xor_pd(a.r, b.r)}; }
+WN_INLINE VecD zeroD() {
+  return {_mm256_setzero_pd()};
+}
+WN_INLINE VecD setD(double x) {
+  return {_mm256_set1_pd(x)};
+}
+WN_INLINE VecD loadD(const double* p) {
+  return {_mm256_loadu_pd(p)};
+}
+WN_INLINE void storeD(double* p, VecD v) {
+  _mm256_storeu_pd(p, v.r);
+}
+WN_INLINE VecD add(VecD a, VecD b) {
+  return {_mm256_add_pd(a.r, b.r)};
+}
+WN_INLINE VecD sub(VecD a, VecD b) {
+  return {_mm256_sub_pd(a.r, b.r)};
+}
+WN_INLINE VecD mul(VecD a, VecD b) {
+  return {_mm256_mul_pd(a.r, b.r)};
+}
+WN_INLINE VecD div(VecD a, VecD b) {
+  return {_mm256_div_pd(a.r, b.r)};
+}
+WN_INLINE VecD fma(VecD a, VecD b, VecD c) {
+  return {_mm256_fmadd_pd(a.r, b.r, c.r)};
+}
+WN_INLINE VecD min(VecD a, VecD b) {
+  return {_mm256_min_pd(a.r, b.r)};
+}
+WN_INLINE VecD max(VecD a, VecD b) {
+  return {_mm256_max_pd(a.r, b.r)};
+}
+WN_INLINE VecD sqrt(VecD a) {
+  return {_mm256_sqrt_pd(a.r)};
+}
+WN_INLINE MaskD less(VecD a, VecD b) {
+  return {_mm256_cmp_pd(a.r, b.r, _CMP_LT_OQ)};
+}
+WN_INLINE VecD select(MaskD m, VecD yes, VecD no) {
+  return {_mm256_blendv_pd(no.r, yes.r, m.r)};
+}
+WN_INLINE bool any(MaskD m) {
+  return _mm256_movemask_pd(m.r) != 0;
+}
+WN_INLINE VecD bitAnd(VecD a, VecD b) {
+  return {_mm256_and_pd(a.r, b.r)};
+}
+WN_INLINE VecD bitOr(VecD a, VecD b) {
+  return {_mm256_or_pd(a.r, b.r)};
+}
+WN_INLINE VecD bitXor(VecD a, VecD b) {
+  return {_mm256_xor_pd(a.r, b.r)};
+}
 template <int Bits>
 WN_INLINE VecD shiftLeft(VecD a) {
   return {_mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(a.r), Bits))};
@@ -89,9 +161,15 @@ WN_INLINE VecD shiftRight(VecD a) {
   return {_mm256_castsi256_pd(_mm256_srli_epi64(_mm256_castpd_si256(a.r), Bits))};
 }
 
-WN_INLINE VecD low(Vec v) { return {_mm256_cvtps_pd(_mm256_castps256_ps128(v.r))}; }
-WN_INLINE VecD high(Vec v) { return {_mm256_cvtps_pd(_mm256_extractf128_ps(v.r, 1))}; }
-WN_INLINE Vec join(VecD lo, VecD hi) { return {_mm256_set_m128(_mm256_cvtpd_ps(hi.r), _mm256_cvtpd_ps(lo.r))}; }
+WN_INLINE VecD low(Vec v) {
+  return {_mm256_cvtps_pd(_mm256_castps256_ps128(v.r))};
+}
+WN_INLINE VecD high(Vec v) {
+  return {_mm256_cvtps_pd(_mm256_extractf128_ps(v.r, 1))};
+}
+WN_INLINE Vec join(VecD lo, VecD hi) {
+  return {_mm256_set_m128(_mm256_cvtpd_ps(hi.r), _mm256_cvtpd_ps(lo.r))};
+}
 
 WN_INLINE Vec loadHalf(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};

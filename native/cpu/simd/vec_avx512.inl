@@ -16,33 +16,77 @@ struct MaskD {
   __mmask8 r;
 };
 
-WN_INLINE Vec zero() { return {_mm512_setzero_ps()}; }
-WN_INLINE Vec set(float x) { return {_mm512_set1_ps(x)}; }
-WN_INLINE Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
-WN_INLINE void store(float* p, Vec v) { _mm512_storeu_ps(p, v.r); }
+WN_INLINE Vec zero() {
+  return {_mm512_setzero_ps()};
+}
+WN_INLINE Vec set(float x) {
+  return {_mm512_set1_ps(x)};
+}
+WN_INLINE Vec load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+WN_INLINE void store(float* p, Vec v) {
+  _mm512_storeu_ps(p, v.r);
+}
 
-WN_INLINE __mmask16 firstLanes(int n) { return static_cast<__mmask16>((1u << n) - 1); }
-WN_INLINE Vec loadN(const float* p, int n) { return {_mm512_maskz_loadu_ps(firstLanes(n), p)}; }
-WN_INLINE Vec broadcast(const float* p) { return set(*p); }
-WN_INLINE void storeN(float* p, Vec v, int n) { _mm512_mask_storeu_ps(p, firstLanes(n), v.r); }
+WN_INLINE __mmask16 firstLanes(int n) {
+  return static_cast<__mmask16>((1u << n) - 1);
+}
+WN_INLINE Vec loadN(const float* p, int n) {
+  return {_mm512_maskz_loadu_ps(firstLanes(n), p)};
+}
+WN_INLINE Vec broadcast(const float* p) {
+  return set(*p);
+}
+WN_INLINE void storeN(float* p, Vec v, int n) {
+  _mm512_mask_storeu_ps(p, firstLanes(n), v.r);
+}
 
-WN_INLINE Vec add(Vec a, Vec b) { return {_mm512_add_ps(a.r, b.r)}; }
-WN_INLINE Vec sub(Vec a, Vec b) { return {_mm512_sub_ps(a.r, b.r)}; }
-WN_INLINE Vec mul(Vec a, Vec b) { return {_mm512_mul_ps(a.r, b.r)}; }
-WN_INLINE Vec div(Vec a, Vec b) { return {_mm512_div_ps(a.r, b.r)}; }
-WN_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.r, b.r, c.r)}; }
-WN_INLINE Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.r, b.r)}; }
-WN_INLINE Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.r, b.r)}; }
-WN_INLINE Vec sqrt(Vec a) { return {_mm512_sqrt_ps(a.r)}; }
-WN_INLINE Vec abs(Vec a) { return {_mm512_abs_ps(a.r)}; }
-WN_INLINE Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.r, b.r, _CMP_LT_OQ)}; }
-WN_INLINE Vec select(Mask m, Vec yes, Vec no) { return {_mm512_mask_blend_ps(m.r, no.r, yes.r)}; }
-WN_INLINE bool any(Mask m) { return m.r != 0; }
+WN_INLINE Vec add(Vec a, Vec b) {
+  return {_mm512_add_ps(a.r, b.r)};
+}
+WN_INLINE Vec sub(Vec a, Vec b) {
+  return {_mm512_sub_ps(a.r, b.r)};
+}
+WN_INLINE Vec mul(Vec a, Vec b) {
+  return {_mm512_mul_ps(a.r, b.r)};
+}
+WN_INLINE Vec div(Vec a, Vec b) {
+  return {_mm512_div_ps(a.r, b.r)};
+}
+WN_INLINE Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm512_fmadd_ps(a.r, b.r, c.r)};
+}
+WN_INLINE Vec min(Vec a, Vec b) {
+  return {_mm512_min_ps(a.r, b.r)};
+}
+WN_INLINE Vec max(Vec a, Vec b) {
+  return {_mm512_max_ps(a.r, b.r)};
+}
+WN_INLINE Vec sqrt(Vec a) {
+  return {_mm512_sqrt_ps(a.r)};
+}
+WN_INLINE Vec abs(Vec a) {
+  return {_mm512_abs_ps(a.r)};
+}
+WN_INLINE Mask less(Vec a, Vec b) {
+  return {_mm512_cmp_ps_mask(a.r, b.r, _CMP_LT_OQ)};
+}
+WN_INLINE Vec select(Mask m, Vec yes, Vec no) {
+  return {_mm512_mask_blend_ps(m.r, no.r, yes.r)};
+}
+WN_INLINE bool any(Mask m) {
+  return m.r != 0;
+}
 
 #if defined(__clang__)
-WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { c.r = _mm512_fmadd_ps(a.r, b.r, c.r); }
+WN_INLINE void accumulate(Vec& c, Vec a, Vec b) {
+  c.r = _mm512_fmadd_ps(a.r, b.r, c.r);
+}
 #else
-WN_INLINE void accumulate(Vec& c, Vec a, Vec b) { asm("vfmadd231ps %1,%2,%0" : "+v"(c.r) : "v"(a.r), "v"(b.r)); }
+WN_INLINE void accumulate(Vec& c, Vec a, Vec b) {
+  asm("vfmadd231ps %1,%2,%0" : "+v"(c.r) : "v"(a.r), "v"(b.r));
+}
 #endif
 
 WN_INLINE void zip(Vec a, Vec b, Vec& lo, Vec& hi) {
@@ -58,24 +102,60 @@ WN_INLINE void unzip(Vec a, Vec b, Vec& even, Vec& odd) {
   odd = {_mm512_permutex2var_ps(a.r, o, b.r)};
 }
 
-WN_INLINE VecD zeroD() { return {_mm512_setzero_pd()}; }
-WN_INLINE VecD setD(double x) { return {_mm512_set1_pd(x)}; }
-WN_INLINE VecD loadD(const double* p) { return {_mm512_loadu_pd(p)}; }
-WN_INLINE void storeD(double* p, VecD v) { _mm512_storeu_pd(p, v.r); }
-WN_INLINE VecD add(VecD a, VecD b) { return {_mm512_add_pd(a.r, b.r)}; }
-WN_INLINE VecD sub(VecD a, VecD b) { return {_mm512_sub_pd(a.r, b.r)}; }
-WN_INLINE VecD mul(VecD a, VecD b) { return {_mm512_mul_pd(a.r, b.r)}; }
-WN_INLINE VecD div(VecD a, VecD b) { return {_mm512_div_pd(a.r, b.r)}; }
-WN_INLINE VecD fma(VecD a, VecD b, VecD c) { return {_mm512_fmadd_pd(a.r, b.r, c.r)}; }
-WN_INLINE VecD min(VecD a, VecD b) { return {_mm512_min_pd(a.r, b.r)}; }
-WN_INLINE VecD max(VecD a, VecD b) { return {_mm512_max_pd(a.r, b.r)}; }
-WN_INLINE VecD sqrt(VecD a) { return {_mm512_sqrt_pd(a.r)}; }
-WN_INLINE MaskD less(VecD a, VecD b) { return {_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ)}; }
-WN_INLINE VecD select(MaskD m, VecD yes, VecD no) { return {_mm512_mask_blend_pd(m.r, no.r, yes.r)}; }
-WN_INLINE bool any(MaskD m) { return m.r != 0; }
-WN_INLINE VecD bitAnd(VecD a, VecD b) { return {_mm512_and_pd(a.r, b.r)}; }
-WN_INLINE VecD bitOr(VecD a, VecD b) { return {_mm512_or_pd(a.r, b.r)}; }
-WN_INLINE VecD bitXor(VecD a, VecD b) { return {_mm512_xor_pd(a.r, b.r)}; }
+WN_INLINE VecD zeroD() {
+  return {_mm512_setzero_pd()};
+}
+WN_INLINE VecD setD(double x) {
+  return {_mm512_set1_pd(x)};
+}
+WN_INLINE VecD loadD(const double* p) {
+  return {_mm512_loadu_pd(p)};
+}
+WN_INLINE void storeD(double* p, VecD v) {
+  _mm512_storeu_pd(p, v.r);
+}
+WN_INLINE VecD add(VecD a, VecD b) {
+  return {_mm512_add_pd(a.r, b.r)};
+}
+WN_INLINE VecD sub(VecD a, VecD b) {
+  return {_mm512_sub_pd(a.r, b.r)};
+}
+WN_INLINE VecD mul(VecD a, VecD b) {
+  return {_mm512_mul_pd(a.r, b.r)};
+}
+WN_INLINE VecD div(VecD a, VecD b) {
+  return {_mm512_div_pd(a.r, b.r)};
+}
+WN_INLINE VecD fma(VecD a, VecD b, VecD c) {
+  return {_mm512_fmadd_pd(a.r, b.r, c.r)};
+}
+WN_INLINE VecD min(VecD a, VecD b) {
+  return {_mm512_min_pd(a.r, b.r)};
+}
+WN_INLINE VecD max(VecD a, VecD b) {
+  return {_mm512_max_pd(a.r, b.r)};
+}
+WN_INLINE VecD sqrt(VecD a) {
+  return {_mm512_sqrt_pd(a.r)};
+}
+WN_INLINE MaskD less(VecD a, VecD b) {
+  return {_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ)};
+}
+WN_INLINE VecD select(MaskD m, VecD yes, VecD no) {
+  return {_mm512_mask_blend_pd(m.r, no.r, yes.r)};
+}
+WN_INLINE bool any(MaskD m) {
+  return m.r != 0;
+}
+WN_INLINE VecD bitAnd(VecD a, VecD b) {
+  return {_mm512_and_pd(a.r, b.r)};
+}
+WN_INLINE VecD bitOr(VecD a, VecD b) {
+  return {_mm512_or_pd(a.r, b.r)};
+}
+WN_INLINE VecD bitXor(VecD a, VecD b) {
+  return {_mm512_xor_pd(a.r, b.r)};
+}
 template <int Bits>
 WN_INLINE VecD shiftLeft(VecD a) {
   return {_mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(a.r), Bits))};
@@ -85,8 +165,12 @@ WN_INLINE VecD shiftRight(VecD a) {
   return {_mm512_castsi512_pd(_mm512_srli_epi64(_mm512_castpd_si512(a.r), Bits))};
 }
 
-WN_INLINE VecD low(Vec v) { return {_mm512_cvtps_pd(_mm512_castps512_ps256(v.r))}; }
-WN_INLINE VecD high(Vec v) { return {_mm512_cvtps_pd(_mm512_extractf32x8_ps(v.r, 1))}; }
+WN_INLINE VecD low(Vec v) {
+  return {_mm512_cvtps_pd(_mm512_castps512_ps256(v.r))};
+}
+WN_INLINE VecD high(Vec v) {
+  return {_mm512_cvtps_pd(_mm512_extractf32x8_ps(v.r, 1))};
+}
 WN_INLINE Vec join(VecD lo, VecD hi) {
   return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(lo.r)), _mm512_cvtpd_ps(hi.r), 1)};
 }

@@ -2,14 +2,30 @@
 
 constexpr int kLanesD = kLanes / 2;
 
-WN_INLINE Vec operator+(Vec a, Vec b) { return add(a, b); }
-WN_INLINE Vec operator-(Vec a, Vec b) { return sub(a, b); }
-WN_INLINE Vec operator*(Vec a, Vec b) { return mul(a, b); }
-WN_INLINE Vec operator/(Vec a, Vec b) { return div(a, b); }
-WN_INLINE VecD operator+(VecD a, VecD b) { return add(a, b); }
-WN_INLINE VecD operator-(VecD a, VecD b) { return sub(a, b); }
-WN_INLINE VecD operator*(VecD a, VecD b) { return mul(a, b); }
-WN_INLINE VecD operator/(VecD a, VecD b) { return div(a, b); }
+WN_INLINE Vec operator+(Vec a, Vec b) {
+  return add(a, b);
+}
+WN_INLINE Vec operator-(Vec a, Vec b) {
+  return sub(a, b);
+}
+WN_INLINE Vec operator*(Vec a, Vec b) {
+  return mul(a, b);
+}
+WN_INLINE Vec operator/(Vec a, Vec b) {
+  return div(a, b);
+}
+WN_INLINE VecD operator+(VecD a, VecD b) {
+  return add(a, b);
+}
+WN_INLINE VecD operator-(VecD a, VecD b) {
+  return sub(a, b);
+}
+WN_INLINE VecD operator*(VecD a, VecD b) {
+  return mul(a, b);
+}
+WN_INLINE VecD operator/(VecD a, VecD b) {
+  return div(a, b);
+}
 
 // The sum of the lanes, pairwise, in an order that depends on the lane count only.
 WN_INLINE float sum(Vec v) {

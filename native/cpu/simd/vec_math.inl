@@ -12,15 +12,16 @@ WN_INLINE VecD polynomial(VecD x, const double (&c)[N]) {
   return sum;
 }
 
-WN_INLINE VecD absD(VecD x) { return select(less(x, zeroD()), zeroD() - x, x); }
+WN_INLINE VecD absD(VecD x) {
+  return select(less(x, zeroD()), zeroD() - x, x);
+}
 
 // e^x = power · (1 + tail), |x| clamped to 150, beyond float32's range either way.
 struct Exponential {
   VecD power, tail;
 };
 WN_INLINE Exponential exponential(VecD x) {
-  static constexpr double kTaylor[] = {1.0,       1.0 / 2,    1.0 / 6,     1.0 / 24,    1.0 / 120,
-                                       1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880};
+  static constexpr double kTaylor[] = {1.0, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880};
   const VecD clamped = max(setD(-150), min(setD(150), x));
   const VecD n = fma(clamped, setD(1 / kLn2), setD(kRoundMagic)) - setD(kRoundMagic);
   // The head of ln 2 has 32 bits, so that its product with n is exact.
@@ -55,14 +56,8 @@ WN_INLINE VecD log(VecD x) {
 
 // For |x| < 2^24: larger arguments go to the C library.
 WN_INLINE VecD sinReduced(VecD x) {
-  static constexpr double kTaylor[] = {1.0,
-                                       -1.0 / 6,
-                                       1.0 / 120,
-                                       -1.0 / 5040,
-                                       1.0 / 362880,
-                                       -1.0 / 39916800,
-                                       1.0 / 6227020800,
-                                       -1.0 / 1307674368000};
+  static constexpr double kTaylor[] = {1.0,          -1.0 / 6,        1.0 / 120,        -1.0 / 5040,
+                                       1.0 / 362880, -1.0 / 39916800, 1.0 / 6227020800, -1.0 / 1307674368000};
   const VecD shifted = fma(x, setD(0.3183098861837907), setD(kRoundMagic));
   const VecD n = shifted - setD(kRoundMagic);
   // π in three parts; the first two have 29 bits, so that their products with n are exact.
@@ -74,10 +69,9 @@ WN_INLINE VecD sinReduced(VecD x) {
 
 // e^(x²) · erfc(x) for x in [0, 10.5].
 WN_INLINE VecD erfcScaled(VecD x) {
-  static constexpr double kFit[] = {0.21080636405965325,     -0.37173673385586647,    0.25171319325978653,
-                                    -0.12503305741140744,    0.039922541023719289,    -0.0039936242168219956,
-                                    -0.0026423943870495571,  0.00087539583617926434,  0.00022845435835834078,
-                                    -0.00012708274703430685, -3.3907507704901509e-05, 1.5457921044133345e-05,
+  static constexpr double kFit[] = {0.21080636405965325,    -0.37173673385586647,    0.25171319325978653,     -0.12503305741140744,
+                                    0.039922541023719289,   -0.0039936242168219956,  -0.0026423943870495571,  0.00087539583617926434,
+                                    0.00022845435835834078, -0.00012708274703430685, -3.3907507704901509e-05, 1.5457921044133345e-05,
                                     6.1047523004708027e-06};
   return polynomial((x - setD(2.5)) / (x + setD(2.5)), kFit);
 }
@@ -87,17 +81,25 @@ WN_INLINE VecD erfc(VecD x) {
   return select(less(x, zeroD()), setD(2) - tail, tail);
 }
 WN_INLINE VecD erf(VecD x) {
-  static constexpr double kTaylor[] = {1.1283791670955126,      -0.37612638903183754,   0.11283791670955126,
-                                       -0.026866170645131252,   0.0052239776254421879,  -0.00085483270234508522,
-                                       0.00012055332981789664,  -1.492565035840625e-05, 1.6462114365889246e-06};
+  static constexpr double kTaylor[] = {1.1283791670955126,     -0.37612638903183754,   0.11283791670955126,
+                                       -0.026866170645131252,  0.0052239776254421879,  -0.00085483270234508522,
+                                       0.00012055332981789664, -1.492565035840625e-05, 1.6462114365889246e-06};
   const VecD series = x * polynomial(x * x, kTaylor);
   return select(less(absD(x), setD(0.5)), series, setD(1) - erfc(x));
 }
 
-WN_INLINE Vec exp(Vec x) { return join(exp(low(x)), exp(high(x))); }
-WN_INLINE Vec expm1(Vec x) { return join(expm1(low(x)), expm1(high(x))); }
-WN_INLINE Vec log(Vec x) { return join(log(low(x)), log(high(x))); }
-WN_INLINE Vec erf(Vec x) { return join(erf(low(x)), erf(high(x))); }
+WN_INLINE Vec exp(Vec x) {
+  return join(exp(low(x)), exp(high(x)));
+}
+WN_INLINE Vec expm1(Vec x) {
+  return join(expm1(low(x)), expm1(high(x)));
+}
+WN_INLINE Vec log(Vec x) {
+  return join(log(low(x)), log(high(x)));
+}
+WN_INLINE Vec erf(Vec x) {
+  return join(erf(low(x)), erf(high(x)));
+}
 
 WN_INLINE Vec sin(Vec x) {
   const Vec y = join(sinReduced(low(x)), sinReduced(high(x)));
@@ -115,15 +117,27 @@ WN_INLINE VecD tanhD(VecD x) {
   const VecD e = expm1(x + x);
   return e / (e + setD(2));
 }
-WN_INLINE Vec tanh(Vec x) { return join(tanhD(low(x)), tanhD(high(x))); }
+WN_INLINE Vec tanh(Vec x) {
+  return join(tanhD(low(x)), tanhD(high(x)));
+}
 
-WN_INLINE VecD logisticD(VecD x) { return setD(1) / (setD(1) + exp(zeroD() - x)); }
-WN_INLINE Vec sigmoid(Vec x) { return join(logisticD(low(x)), logisticD(high(x))); }
-WN_INLINE Vec silu(Vec x) { return join(low(x) * logisticD(low(x)), high(x) * logisticD(high(x))); }
+WN_INLINE VecD logisticD(VecD x) {
+  return setD(1) / (setD(1) + exp(zeroD() - x));
+}
+WN_INLINE Vec sigmoid(Vec x) {
+  return join(logisticD(low(x)), logisticD(high(x)));
+}
+WN_INLINE Vec silu(Vec x) {
+  return join(low(x) * logisticD(low(x)), high(x) * logisticD(high(x)));
+}
 
 // x · Φ(x), through erfc so that the negative tail keeps its digits.
-WN_INLINE VecD geluD(VecD x) { return x * setD(0.5) * erfc(x * setD(-0.70710678118654752)); }
-WN_INLINE Vec gelu(Vec x) { return join(geluD(low(x)), geluD(high(x))); }
+WN_INLINE VecD geluD(VecD x) {
+  return x * setD(0.5) * erfc(x * setD(-0.70710678118654752));
+}
+WN_INLINE Vec gelu(Vec x) {
+  return join(geluD(low(x)), geluD(high(x)));
+}
 
 // The C library's pow for every base and exponent.
 WN_INLINE VecD powD(VecD x, double p, bool odd, bool integer) {

@@ -8,6 +8,7 @@ cxx=${SOFTMETAL_CLANG:-clang++-19}
 jobs=${JOBS:-2}
 mkdir -p "$out/objects"
 out=$(cd "$out" && pwd)
+exec 9>"$out/lock" && flock 9  # one build at a time
 
 command -v "$cxx" >/dev/null || { echo "softmetal: $cxx is missing: apt-get install --no-install-recommends clang-19 libclang-rt-19-dev llvm-19 lld-19" >&2; exit 1; }
 

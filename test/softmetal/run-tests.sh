@@ -14,5 +14,6 @@ for source in "$here"/test/*.mm; do
     echo "$cxx $flags -c $source -o $object"
   fi
 done | xargs -P "${JOBS:-2}" -I{} sh -c '{}'
+"$cxx" $flags -shared "$here/test/module/plugin.mm" "$out/image.o" -L"$out" -lsoftmetal -Wl,-rpath,"$out" -fuse-ld=lld --rtlib=compiler-rt -lgcc_s -o "$out/test/plugin.so"
 "$cxx" "$out"/test/*.o "$out/image.o" -L"$out" -lsoftmetal -Wl,-rpath,"$out" -fuse-ld=lld --rtlib=compiler-rt -lgcc_s -o "$out/test/softmetal-tests"
 exec "$out/test/softmetal-tests" "$@" 2>"$out/test/stderr.log"

@@ -22,6 +22,21 @@ std::recursive_mutex& executorMutex() {
   return *mutex;
 }
 
+// Regions whose buffers went away while a dispatch was running.
+struct Released {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Region>> regions;
+};
+Released& released() {
+  static auto* instance = new Released;
+  return *instance;
+}
+void drainReleased() {
+  std::lock_guard lock(released().mutex);
+  for (auto& region : released().regions) Arena::instance().release(std::move(region));
+  released().regions.clear();
+}
+
 Simdgroup& simdgroupOf(const KernelThread& thread) {
   return execution().simdgroups[thread.index / kSmSimdWidth];
 }
@@ -308,6 +323,13 @@ std::string report() {
 
 Execution* const theExecution = new Execution;
 
+void releaseRegion(std::unique_ptr<Region> region) {
+  std::unique_lock lock(executorMutex(), std::try_to_lock);
+  if (lock.owns_lock()) return Arena::instance().release(std::move(region));
+  std::lock_guard waiting(released().mutex);
+  released().regions.push_back(std::move(region));
+}
+
 std::unique_lock<std::recursive_mutex> bulkLock() {
   return std::unique_lock(executorMutex());
 }
@@ -362,6 +384,7 @@ std::string execute(const Dispatch& dispatch, const Ordering& ordering, Dispatch
     fail("more barriers and threadgroups in this process than the checker can number", {});
   }
   counts.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  drainReleased();
   return e.failed ? report() : "";
 }
 

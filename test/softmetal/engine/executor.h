@@ -58,4 +58,7 @@ std::string bulkWrite(Region* region, size_t offset, size_t size, const Ordering
 std::string bulkCopy(Region* source, size_t sourceOffset, Region* target, size_t targetOffset, size_t size, const Ordering& ordering);
 std::unique_lock<std::recursive_mutex> bulkLock();
 
+// Gives a buffer's memory back, now or, while a dispatch runs, after it: the caller does not wait for kernels.
+void releaseRegion(std::unique_ptr<Region> region);
+
 }  // namespace softmetal

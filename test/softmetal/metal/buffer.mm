@@ -61,10 +61,7 @@ static MTLHazardTrackingMode hazardOf(MTLResourceOptions options) {
   const NSUInteger length = region->length;
   if (_heap && !_isAliasable) [_heap release:_heapOffset];
   [_device allocated:-(NSInteger)length];
-  {
-    auto lock = softmetal::bulkLock();
-    Arena::instance().release(std::move(region));
-  }
+  softmetal::releaseRegion(std::move(region));
   if (_deallocator) _deallocator(base, length);
 }
 - (NSUInteger)length {

@@ -12,7 +12,9 @@ export function randomState(config: audio.HifiGanConfig, seed: number): Map<stri
   const state = new Map<string, { shape: number[]; data: Float32Array }>();
   const fill = (name: string, shape: number[], low: number, high: number): void => {
     const size = shape.reduce((product, dim) => product * dim, 1);
-    state.set(name, { shape, data: Float32Array.from({ length: size }, () => low + (high - low) * random()) });
+    const data = new Float32Array(size);
+    for (let i = 0; i < size; i++) data[i] = low + (high - low) * random();
+    state.set(name, { shape, data });
   };
   const layer = (name: string, v: number[], outputs: number): void => {
     fill(`${name}.weight_g`, [v[0] as number, 1, 1], 0.5, 1.2);
@@ -74,7 +76,7 @@ function plain(state: State, name: string): Weight {
   const v = state.get(`${name}.weight_v`);
   const g = state.get(`${name}.weight_g`);
   if (!v || !g) throw new Error(`the reference has no ${name}`);
-  const data = Float64Array.from(v.data);
+  const data = new Float64Array(v.data);
   const row = data.length / (v.shape[0] as number);
   for (let start = 0; start < data.length; start += row) {
     let sum = 0;

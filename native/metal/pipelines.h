@@ -17,9 +17,7 @@ namespace weightnorm::metal {
 class Constants {
  public:
   Constants& set(uint32_t index, bool value);
-  Constants& set(uint32_t index, int32_t value);   // int
-  Constants& set(uint32_t index, uint32_t value);  // uint
-  Constants& set(uint32_t index, float value);
+  Constants& set(uint32_t index, uint32_t value);
   const std::string& key() const { return key_; }
   MTLFunctionConstantValues* values() const;
 

@@ -1,6 +1,5 @@
 #include "metal/pipelines.h"
 
-#include <bit>
 #include <chrono>
 
 #include "metal/errors.h"
@@ -57,14 +56,8 @@ Constants& Constants::add(uint32_t index, MTLDataType type, uint32_t bits, const
 Constants& Constants::set(uint32_t index, bool value) {
   return add(index, MTLDataTypeBool, value ? 1 : 0, value ? "true" : "false");
 }
-Constants& Constants::set(uint32_t index, int32_t value) {
-  return add(index, MTLDataTypeInt, static_cast<uint32_t>(value), std::to_string(value));
-}
 Constants& Constants::set(uint32_t index, uint32_t value) {
   return add(index, MTLDataTypeUInt, value, std::to_string(value) + "u");
-}
-Constants& Constants::set(uint32_t index, float value) {
-  return add(index, MTLDataTypeFloat, std::bit_cast<uint32_t>(value), core::format("%.9g", static_cast<double>(value)) + "f");
 }
 
 MTLFunctionConstantValues* Constants::values() const {

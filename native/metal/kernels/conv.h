@@ -126,5 +126,11 @@ template <typename T> struct ConvEpilogue {
       device const float *scale [[buffer(3)]], device const T *residual [[buffer(4)]],                                \
       device const T *running [[buffer(5)]], device const uchar *preAlpha [[buffer(6)]],                              \
       device const uchar *postAlpha [[buffer(7)]], device T *y [[buffer(8)]], constant ConvParams &p [[buffer(9)]]
+// The same, handed on to a function.
+#define CONV_PARAMETERS(T)                                                                                            \
+  device const T *x, device const T *weight, device const uchar *bias, device const float *scale,                     \
+      device const T *residual, device const T *running, device const uchar *preAlpha, device const uchar *postAlpha, \
+      device T *y, constant ConvParams &p
+#define CONV_FORWARD x, weight, bias, scale, residual, running, preAlpha, postAlpha, y, p
 #define CONV_PROLOGUE {scale, preAlpha, p.preType, p.preParam}
 #define CONV_EPILOGUE {scale, bias, residual, running, postAlpha, p.biasType, p.postType, p.postParam, p.outScale}

@@ -5,7 +5,7 @@
 #include "conv.h"
 
 template <typename T, typename I>
-inline void conv_element(CONV_ARGUMENTS(T), ulong i) {
+inline void conv_element(CONV_PARAMETERS(T), ulong i) {
   const ulong outW = ulong(p.axis[1].out), outH = ulong(p.axis[0].out);
   const ulong w = i % outW, h = i / outW % outH, plane = i / outW / outH;
   const uint outputs = p.outputs * p.groups, output = uint(plane % outputs);
@@ -41,9 +41,9 @@ template <typename T>
   const ulong count = p.batches * p.outputs * p.groups * ulong(p.axis[0].out) * ulong(p.axis[1].out);
   for (ulong i = thread_index; i < count; i += grid) {
     if (kWide) {
-      conv_element<T, long>(x, weight, bias, scale, residual, running, preAlpha, postAlpha, y, p, i);
+      conv_element<T, long>(CONV_FORWARD, i);
     } else {
-      conv_element<T, int>(x, weight, bias, scale, residual, running, preAlpha, postAlpha, y, p, i);
+      conv_element<T, int>(CONV_FORWARD, i);
     }
   }
 }

@@ -114,7 +114,7 @@ template <typename T> struct StoreConv {
 };
 
 template <typename T, typename I, int BM, int BN>
-inline void conv_tile(CONV_ARGUMENTS(T), uint3 group, thread Tile& tile, threadgroup float* memory) {
+inline void conv_tile(CONV_PARAMETERS(T), uint3 group, thread Tile& tile, threadgroup float* memory) {
   const uint strideH = kTransposed ? uint(p.axis[0].stride) : 1, strideW = kTransposed ? uint(p.axis[1].stride) : 1;
   const uint phaseH = group.z / strideW, phaseW = group.z % strideW;
   const uint positionsH = uint((p.axis[0].out + strideH - 1) / strideH), positionsW = uint((p.axis[1].out + strideW - 1) / strideW);
@@ -174,9 +174,9 @@ template <typename T, int BM, int BN>
   threadgroup float memory[GEMM_MEMORY(BM, BN)];
   Tile tile = {thread_index, simdgroup, lane, 0, 0};
   if (kWide) {
-    conv_tile<T, long, BM, BN>(x, weight, bias, scale, residual, running, preAlpha, postAlpha, y, p, group, tile, memory);
+    conv_tile<T, long, BM, BN>(CONV_FORWARD, group, tile, memory);
   } else {
-    conv_tile<T, int, BM, BN>(x, weight, bias, scale, residual, running, preAlpha, postAlpha, y, p, group, tile, memory);
+    conv_tile<T, int, BM, BN>(CONV_FORWARD, group, tile, memory);
   }
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "metal/metal_ops.h"
+#include "metal/overrides.h"
 #include "metal/strided.h"
 
 namespace weightnorm::metal {
@@ -73,8 +74,8 @@ void encode(Encoder& encoder, const core::TransposeOp& op) {
   params.acrossStride = axes.first[last];
   params.batch = params.axes.count();
   const Pipeline& pipeline = encoder.pipeline("transpose", "transpose_tiled" + suffix, constants);
-  const MTLSize groups =
-      MTLSizeMake((params.down + kTile - 1) / kTile, (params.across + kTile - 1) / kTile, std::min(params.batch, kMaxBatchGroups));
+  const MTLSize groups = MTLSizeMake((params.down + kTile - 1) / kTile, (params.across + kTile - 1) / kTile,
+                                     std::min({params.batch, kMaxBatchGroups, overrides().maxGridThreads}));
   Dispatch(encoder, pipeline)
       .input(0, op.x)
       .output(1, op.y)

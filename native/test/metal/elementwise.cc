@@ -238,6 +238,25 @@ void fills(Session& session) {
   }
 }
 
+// More channels than 16 bits count, which other runtimes refuse.
+void manyChannels(Session& session) {
+  constexpr int64_t channels = 66000;
+  const std::vector<float> x = noise(2 * channels, 40), alpha(channels, 0.5f), bias = noise(channels, 41);
+  core::ActivationOp snake;
+  snake.x = session.upload(x, {1, channels, 2});
+  snake.activation = {Act::kSnake, 0, false, session.upload(alpha, {channels})};
+  core::ArithmeticOp add;
+  add.a = snake.x;
+  add.b = session.upload(bias, {channels, 1});
+  std::vector<double> snaked, added;
+  for (size_t i = 0; i < x.size(); ++i) {
+    snaked.push_back(activation(Act::kSnake, x[i], 0, 0.5));
+    added.push_back(static_cast<double>(x[i]) + bias[i / 2]);
+  }
+  compare("snake of 66000 channels", session.read(session.run(snake)), snaked, DType::kFloat32, 8, 4e-7);
+  compare("bias of 66000 channels", session.read(session.run(add)), added, DType::kFloat32, 0.501);
+}
+
 }  // namespace
 
 void elementwise() {
@@ -245,6 +264,7 @@ void elementwise() {
   activations(session);
   snakes(session);
   arithmetics(session);
+  manyChannels(session);
   casts(session);
   fills(session);
 }

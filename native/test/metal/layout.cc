@@ -47,6 +47,8 @@ void transposes(Session& session) {
     transpose(session, {33, 65}, {1, 0}, dtype);
     transpose(session, {2, 33, 34}, {0, 2, 1}, dtype);
     transpose(session, {2, 3, 40}, {1, 0, 2}, dtype);
+    transpose(session, {50, 3, 5}, {0, 2, 1}, dtype);
+    transpose(session, {70000, 1, 2}, {2, 1, 0}, dtype);
     transpose(session, {5, 7, 3}, {2, 0, 1}, dtype);
     transpose(session, {4, 5, 6}, {0, 1, 2}, dtype);
     transpose(session, {1, 5, 1}, {2, 1, 0}, dtype);

@@ -29,6 +29,9 @@
 #include "cpu/simd/vec_sse2.inl"
 #endif
 
-#include "cpu/simd/activation.inl"
+// The order matters.
+// clang-format off
 #include "cpu/simd/vec_common.inl"
 #include "cpu/simd/vec_math.inl"
+#include "cpu/simd/activation.inl"
+// clang-format on

@@ -56,7 +56,7 @@ rm -rf "$out/msl.new" && cp -r "$here/msl" "$out/msl.new"
 if ! diff -rq "$out/msl.new" "$out/msl" >/dev/null 2>&1; then rm -rf "$out/msl" && mv "$out/msl.new" "$out/msl"; else rm -rf "$out/msl.new"; fi
 cp "$out/objects/objc_image.cc.o" "$out/image.o"
 if [ ${#pending[@]} -gt 0 ] || [ ! -f "$out/libsoftmetal.so" ]; then
-  "$cxx" -shared -fuse-ld=lld -Wl,-soname,libsoftmetal.so -Wl,-z,defs --rtlib=compiler-rt "${objects[@]}" -o "$out/libsoftmetal.so.new" -ldl -lpthread -lgcc_s
+  "$cxx" -shared -fuse-ld=lld -Wl,-soname,libsoftmetal.so -Wl,-z,defs,-z,nodelete --rtlib=compiler-rt "${objects[@]}" -o "$out/libsoftmetal.so.new" -ldl -lpthread -lgcc_s
   mv "$out/libsoftmetal.so.new" "$out/libsoftmetal.so"
 fi
 echo "softmetal: $out/libsoftmetal.so"

@@ -60,7 +60,7 @@ struct Execution {
   Epoch threadgroupOrder = 1, deviceOrder = 1;  // last barrier that ordered threadgroup and device memory
 };
 // Made when the library is loaded and never destroyed: threads may still run while the process ends.
-extern Execution* const theExecution;
+extern __attribute__((visibility("hidden"))) Execution* const theExecution;
 inline Execution& execution() {
   return *theExecution;
 }

@@ -53,7 +53,7 @@ struct Region {
 };
 
 // Address space for buffers: every region is surrounded by unmapped pages, and freed addresses are not reused soon.
-class Arena {
+class __attribute__((visibility("hidden"))) Arena {
  public:
   static Arena& instance() { return *instance_; }
   std::unique_ptr<Region> allocate(size_t length);             // null when out of memory

@@ -9,9 +9,16 @@ namespace {
 
 std::atomic<long> lost;
 std::atomic<Epoch> completed;
-std::mutex hangMutex;
-std::condition_variable hangChanged;
-unsigned long hangReleases;
+// Never destroyed: a command buffer may still hang when the process ends.
+struct Hang {
+  std::mutex mutex;
+  std::condition_variable changed;
+  unsigned long releases = 0;
+};
+Hang& hang() {
+  static auto* instance = new Hang;
+  return *instance;
+}
 
 }  // namespace
 
@@ -33,14 +40,14 @@ void setCompletedEpoch(Epoch epoch) {
 }
 
 void waitForHangRelease() {
-  std::unique_lock lock(hangMutex);
-  const unsigned long before = hangReleases;
-  hangChanged.wait(lock, [&] { return hangReleases != before; });
+  std::unique_lock lock(hang().mutex);
+  const unsigned long before = hang().releases;
+  hang().changed.wait(lock, [&] { return hang().releases != before; });
 }
 void releaseHang() {
-  std::lock_guard lock(hangMutex);
-  hangReleases++;
-  hangChanged.notify_all();
+  std::lock_guard lock(hang().mutex);
+  hang().releases++;
+  hang().changed.notify_all();
 }
 
 }  // namespace softmetal

@@ -46,6 +46,12 @@ std::atomic<CacheEntry*> softmetal_objc_cache[kCacheSize];
 }
 
 namespace {
+// While the process ends, other threads may still send messages: classes stay.
+std::atomic<bool> exiting;
+void markExiting() {
+  exiting = true;
+}
+
 size_t cacheSlot(ObjcClass* cls, Selector selector) {
   return ((reinterpret_cast<uintptr_t>(cls) >> 3) ^ reinterpret_cast<uintptr_t>(selector)) & (kCacheSize - 1);
 }
@@ -151,6 +157,7 @@ const char* sel_getName(Selector selector) {
 
 void softmetal_objc_register(const ObjcImage* image) {
   Lock lock(registry().mutex);
+  atexit(markExiting);  // by a module of the main program or later, hence before any module's destructors
   for (auto selector = image->selectorBegin; selector < image->selectorEnd; selector++) *selector = sel_registerName(*selector);
   for (auto cls = image->classBegin; cls < image->classEnd; cls++) {
     if (!registry().classes.emplace((*cls)->data->name, *cls).second) softmetal_objc_fatal("class %s is defined twice", (*cls)->data->name);
@@ -163,6 +170,7 @@ void softmetal_objc_register(const ObjcImage* image) {
 }
 
 void softmetal_objc_unregister(const ObjcImage* image) {
+  if (exiting) return;
   Lock lock(registry().mutex);
   for (auto category = image->categoryBegin; category < image->categoryEnd; category++) {
     eraseFrom(registry().categoryMethods, (*category)->cls, (*category)->instanceMethods);

@@ -1,6 +1,6 @@
-// Bandwidth of the norm family on the CPU beside memcpy on the same threads: median GB/s of each path's own least
-// traffic. Norms over leading axes, the whole tensor and rows beyond a cache read their input twice.
-// Usage: norm_bench [largest tensor in MiB, default 256] [repetitions, default 9]
+// Bandwidth of the norm family on the CPU beside memcpy on the same threads: GB/s of each path's own least traffic, from
+// the best of several runs (machines are shared). Norms over leading axes, the whole tensor and rows beyond a cache read their input twice.
+// Usage: norm_bench [largest tensor in MiB, default 256] [repetitions, default 15]
 
 #include <algorithm>
 #include <chrono>
@@ -25,19 +25,17 @@ using core::Tensor;
 
 namespace {
 
-int repetitions = 9;
+int repetitions = 15;
 
-double medianSeconds(const std::function<void()>& run) {
+double bestSeconds(const std::function<void()>& run) {
   using Clock = std::chrono::steady_clock;
-  run();
-  std::vector<double> seconds;
+  double best = 1e9;
   for (int i = 0; i < repetitions; ++i) {
     const auto begin = Clock::now();
     run();
-    seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
   }
-  std::nth_element(seconds.begin(), seconds.begin() + repetitions / 2, seconds.end());
-  return seconds[static_cast<size_t>(repetitions / 2)];
+  return best;
 }
 
 Tensor empty(const core::Shape& shape, DType dtype) {
@@ -87,7 +85,7 @@ double copyRate(uint64_t bytes) {
   std::byte* const a = cpu::dataOf<std::byte>(to);
   const std::byte* const b = cpu::dataOf<std::byte>(from);
   cpu::Pool& pool = cpu::Pool::shared();
-  const double seconds = medianSeconds([&] {
+  const double seconds = bestSeconds([&] {
     const int64_t part = static_cast<int64_t>(bytes) / pool.threads();
     pool.parallelFor(pool.threads(), [&](int64_t i, int) { std::memcpy(a + i * part, b + i * part, static_cast<size_t>(part)); });
   });
@@ -109,10 +107,10 @@ void bench(const Case& c, DType dtype, double copy) {
   const bool columns = core::Nest(c.shape, c.reduce).form == core::Nest::Form::kColumns;
   const double reads = columns || cpu::NestPlan(c.shape, c.reduce).reducedBlocks() > 1 ? 2 : 1;
 
-  const double forward = medianSeconds([&] { cpu::weightNorm({v, g, w, c.reduce, std::nullopt}, pool); });
+  const double forward = bestSeconds([&] { cpu::weightNorm({v, g, w, c.reduce, std::nullopt}, pool); });
   verify(v, w, g, c.reduce);
-  const double norms = medianSeconds([&] { cpu::norm({v, n, c.reduce}, pool); });
-  const double backward = medianSeconds([&] { cpu::weightNormBackward({gradW, v, g, w, gradG, c.reduce, std::nullopt}, pool); });
+  const double norms = bestSeconds([&] { cpu::norm({v, n, c.reduce}, pool); });
+  const double backward = bestSeconds([&] { cpu::weightNormBackward({gradW, v, g, w, gradG, c.reduce, std::nullopt}, pool); });
   const double rates[] = {(reads + 1) * bytes / forward / 1e9, bytes / norms / 1e9, (2 * reads + 1) * bytes / backward / 1e9};
   std::printf("%-26s %-9s %8.1f %4.0f%% %8.1f %4.0f%% %8.1f %4.0f%%\n", c.label, core::name(dtype), rates[0],
               100 * rates[0] / copy, rates[1], 100 * rates[1] / copy, rates[2], 100 * rates[2] / copy);

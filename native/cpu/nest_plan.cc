@@ -28,7 +28,7 @@ NestPlan::NestPlan(const core::Shape& shape, uint32_t reduce) {
   if (std::none_of(axes_.begin(), axes_.end(), isReduced)) axes_.insert(axes_.begin(), {1, 0, true});
   if (std::all_of(axes_.begin(), axes_.end(), isReduced)) axes_.insert(axes_.begin(), {1, 0, false});
 
-  const int64_t wanted = std::clamp(kept_ * reduced_ / 32, kLeastElements, kMostElements);
+  const int64_t wanted = std::clamp(kept_ * reduced_ / 128, kLeastElements, kMostElements);
   while (axis(keptSplit_).reduced) ++keptSplit_;
   for (int i = 0; i < count(); ++i) {
     if (axis(i).reduced && (!axis(reducedSplit_).reduced || axis(i).size > axis(reducedSplit_).size)) reducedSplit_ = i;

@@ -4,9 +4,14 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 
 #include "cpu/system.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace weightnorm::cpu {
 
@@ -16,22 +21,65 @@ constexpr size_t kStackBytes = size_t{1} << 20;
 constexpr int kMaxThreads = 1024;
 }  // namespace
 
+namespace {
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#else
+  __asm__ volatile("yield");
+#endif
+}
+
+// Polls until done() or for `microseconds`; whether it was done.
+template <class Done>
+bool spin(int microseconds, const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(microseconds);
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (done()) return true;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return done();
+}
+
+}  // namespace
+
 struct Pool::Loop {
-  Loop(const Body& body, int64_t count) : body(body), count(count) {}
+  // A contiguous part of the indices. Each worker begins with its own, so that loops over the same data find it in the
+  // same core's cache and neighbours stay together; then it helps with the others.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+
+  Loop(const Body& body, int64_t count, int threads)
+      : body(body), shares(static_cast<size_t>(std::min<int64_t>(threads, count))) {
+    const int64_t parts = static_cast<int64_t>(shares.size());
+    for (int64_t i = 0; i < parts; ++i) {
+      shares[static_cast<size_t>(i)].next = count / parts * i + std::min(i, count % parts);
+      shares[static_cast<size_t>(i)].end = count / parts * (i + 1) + std::min(i + 1, count % parts);
+    }
+  }
+  void stop() {
+    for (Share& share : shares) share.next = share.end;
+  }
 
   const Body& body;
-  const int64_t count;
-  std::atomic<int64_t> next{0};
-  int helpers = 0;           // workers inside, guarded by the pool's mutex
-  std::exception_ptr error;  // guarded by the pool's mutex
+  std::vector<Share> shares;
+  std::atomic<bool> drained{false};  // every index was begun
+  std::atomic<int> helpers{0};       // workers inside; changed under the pool's mutex
+  std::exception_ptr error;          // guarded by the pool's mutex
 };
 
-Pool::Pool(int threads) : threads_(threads) {}
+Pool::Pool(int threads, int spinMicroseconds) : threads_(threads), spin_(spinMicroseconds) {}
 
 Pool::~Pool() {
   std::unique_lock lock(mutex_);
   stopping_ = true;
-  wake_.notify_all();
+  ++generation_;
+  generation_.notify_all();
   left_.wait(lock, [this] { return running_ == 0; });
 }
 
@@ -74,46 +122,63 @@ void Pool::start() {
   pthread_attr_destroy(&attributes);
 }
 
+// All workers come at once when a loop is posted; each holds the mutex for less time than sleeping on it would take.
+std::unique_lock<std::mutex> Pool::acquire() {
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock && !spin(kSpinMicroseconds, [&] { return lock.try_lock(); })) lock.lock();
+  return lock;
+}
+
 Pool::Loop* Pool::choose() {
   Loop* best = nullptr;
   for (Loop* loop : loops_) {
-    if (!best || loop->helpers < best->helpers) best = loop;
+    if (!best || loop->helpers.load(std::memory_order_relaxed) < best->helpers.load(std::memory_order_relaxed)) best = loop;
   }
   return best;
 }
 
 // Works on the loop until its indices run out or, for a worker, another loop was posted and deserves a look.
-void Pool::take(Loop& loop, int worker, uint64_t generation) {
-  for (;;) {
-    const int64_t index = loop.next.fetch_add(1, std::memory_order_relaxed);
-    if (index >= loop.count) return;
-    try {
-      loop.body(index, worker);
-    } catch (...) {
-      std::lock_guard lock(mutex_);
-      if (!loop.error) loop.error = std::current_exception();
-      loop.next.store(loop.count, std::memory_order_relaxed);
+void Pool::take(Loop& loop, int worker, uint32_t generation) {
+  const size_t parts = loop.shares.size();
+  for (size_t i = 0; i < parts; ++i) {
+    Loop::Share& share = loop.shares[(static_cast<size_t>(worker) + i) % parts];
+    for (;;) {
+      const int64_t index = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= share.end) break;
+      try {
+        loop.body(index, worker);
+      } catch (...) {
+        std::lock_guard lock(mutex_);
+        if (!loop.error) loop.error = std::current_exception();
+        loop.stop();
+      }
+      if (worker != 0 && generation_.load(std::memory_order_relaxed) != generation) return;
     }
-    if (worker != 0 && generation_.load(std::memory_order_relaxed) != generation) return;
   }
+  loop.drained.store(true, std::memory_order_relaxed);
 }
 
 void Pool::work(int worker) {
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = acquire();
   for (;;) {
     Loop* const loop = choose();
+    const uint32_t generation = generation_.load(std::memory_order_relaxed);
     if (!loop) {
       if (stopping_) break;
-      wake_.wait(lock);
+      lock.unlock();
+      // The next loop of a chain of operations comes within microseconds, less than going to sleep and waking takes.
+      const auto posted = [&] { return generation_.load(std::memory_order_relaxed) != generation; };
+      if (!spin(spin_, posted)) generation_.wait(generation, std::memory_order_relaxed);
+      lock = acquire();
       continue;
     }
-    ++loop->helpers;
-    const uint64_t generation = generation_.load(std::memory_order_relaxed);
+    loop->helpers.fetch_add(1, std::memory_order_relaxed);
     lock.unlock();
     take(*loop, worker, generation);
-    lock.lock();
-    if (loop->next.load(std::memory_order_relaxed) >= loop->count) std::erase(loops_, loop);
-    if (--loop->helpers == 0) left_.notify_all();
+    lock = acquire();
+    if (loop->drained.load(std::memory_order_relaxed)) std::erase(loops_, loop);
+    // The last touch of the loop: its caller may return from here on.
+    if (loop->helpers.fetch_sub(1, std::memory_order_release) == 1) left_.notify_all();
   }
   --running_;
   left_.notify_all();
@@ -124,22 +189,28 @@ void Pool::parallelFor(int64_t count, const Body& body) {
     for (int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }
-  Loop loop(body, count);
+  Loop loop(body, count, threads_);
   {
-    std::lock_guard lock(mutex_);
+    const std::unique_lock lock = acquire();
     if (!started_) start();
     loops_.push_back(&loop);
     generation_.fetch_add(1, std::memory_order_relaxed);
   }
   if (count >= threads_) {
-    wake_.notify_all();
+    generation_.notify_all();
   } else {
-    for (int64_t helper = 1; helper < count; ++helper) wake_.notify_one();
+    for (int64_t helper = 1; helper < count; ++helper) generation_.notify_one();
   }
   take(loop, 0, 0);
-  std::unique_lock lock(mutex_);
-  std::erase(loops_, &loop);
-  left_.wait(lock, [&] { return loop.helpers == 0; });
+  {
+    const std::unique_lock lock = acquire();
+    std::erase(loops_, &loop);
+  }
+  const auto alone = [&] { return loop.helpers.load(std::memory_order_acquire) == 0; };
+  if (!spin(spin_, alone)) {
+    std::unique_lock lock(mutex_);
+    left_.wait(lock, alone);
+  }
   if (loop.error) std::rethrow_exception(loop.error);
 }
 

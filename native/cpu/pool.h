@@ -9,12 +9,14 @@
 
 namespace weightnorm::cpu {
 
-// A fixed set of threads for parallel loops. Idle workers sleep; the caller works too. Any number of threads may call
+// A fixed set of threads for parallel loops. Idle workers poll for a few microseconds, then sleep; the caller works too. Any number of threads may call
 // parallelFor at once: workers go to the loop that has the fewest of them.
 class Pool {
  public:
+  static constexpr int kSpinMicroseconds = 20;
+
   // `threads` >= 1 counts the caller; the other threads start with the first loop that needs them.
-  explicit Pool(int threads);
+  explicit Pool(int threads, int spinMicroseconds = kSpinMicroseconds);
   // Waits for the workers; no loop may be running.
   ~Pool();
   Pool(const Pool&) = delete;
@@ -34,17 +36,18 @@ class Pool {
  private:
   struct Loop;
   static void* enter(void* pool);
+  std::unique_lock<std::mutex> acquire();
   void start();
   void work(int worker);
-  void take(Loop& loop, int worker, uint64_t generation);
+  void take(Loop& loop, int worker, uint32_t generation);
   Loop* choose();
 
   const int threads_;
+  const int spin_;
   std::mutex mutex_;
-  std::condition_variable wake_;
-  std::condition_variable left_;
+  std::condition_variable left_;         // a loop lost its last worker, or a worker ended
   std::vector<Loop*> loops_;             // with indices not yet begun, oldest first
-  std::atomic<uint64_t> generation_{0};  // counts the loops ever posted
+  std::atomic<uint32_t> generation_{0};  // counts the loops ever posted; idle workers wait on it
   int running_ = 0;                      // worker threads that exist
   int numbered_ = 0;                     // worker threads that took their number
   bool started_ = false;

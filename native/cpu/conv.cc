@@ -28,6 +28,8 @@ class ConvRun {
 
   void task(int64_t index, float* scratch) const;
   void prepare(const Chunk& chunk, float* planes) const;
+  void prepareRows(const Chunk& chunk, int64_t input, const std::array<int64_t, 2>& plane, int64_t rows, float* out) const;
+  void prepareWhole(const Chunk& chunk, int64_t input, int64_t residue, int64_t rows, float* out) const;
   void finishBlock(const Chunk& chunk, int64_t block, float* sums, float* line) const;
   void finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows, float* line) const;
   void finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_t outColumn, float* sums, int64_t count) const;
@@ -43,6 +45,7 @@ class ConvRun {
     int64_t before, perChannel, index;  // phases of the classes before, of its class, and its place there
   };
   std::vector<PhaseRow> phaseRows_;  // of each phase {row, column}
+  bool wholeRows_;                   // a chunk reads whole input rows, and nothing beside them
   int64_t outputSplits_ = 1;
   int64_t planesFloats_, sumsFloats_, rowFloats_;
 };
@@ -60,6 +63,8 @@ ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
     }
     offsets_.push_back(std::move(offsets));
   }
+  wholeRows_ = op.padMode == core::PadMode::kZeros && plan_.in[0] > 1 && plan_.inStride[1] == 1 && plan_.begin[1] == 0 &&
+               plan_.chunks[1] == 1 && plan_.pitch == plan_.in[1];
   phaseRows_.resize(static_cast<size_t>(plan_.phases));
   int64_t before = 0;
   for (const ConvClass& c : plan_.classes) {
@@ -131,25 +136,46 @@ void ConvRun::prepare(const Chunk& chunk, float* planes) const {
   for (int64_t i = 0; i < plan_.inputs; ++i) {
     float* out = planes + i * plan_.channelStride;
     for (const auto& plane : plan_.planes) {
-      for (int64_t r = 0; r < rows; ++r, out += plan_.pitch) {
-        const int64_t position = (chunk.first[0] + r) * plan_.inStride[0] + plane[0] - plan_.begin[0];
-        const int64_t line = paddedIndex(op_.padMode, position, plan_.in[0]);
-        if (line < 0) {
-          std::memset(out, 0, static_cast<size_t>(plan_.pitch) * sizeof(float));
-          continue;
-        }
-        GatherRow row = operands_.input(chunk.image, chunk.group * plan_.inputs + i, line);
-        row.step = plan_.inStride[1];
-        row.start = chunk.first[1] * row.step + plane[1] - plan_.begin[1];
-        row.count = plan_.pitch;
-        row.out = out;
-        kernels_.gather(row);
-      }
+      wholeRows_ ? prepareWhole(chunk, i, plane[0], rows, out) : prepareRows(chunk, i, plane, rows, out);
+      out += rows * plan_.pitch;
       std::memset(out, 0, static_cast<size_t>(unused) * sizeof(float));
       out += unused;
     }
     std::memset(out, 0, static_cast<size_t>(plan_.channelStride - filled) * sizeof(float));
   }
+}
+
+void ConvRun::prepareRows(const Chunk& chunk, int64_t input, const std::array<int64_t, 2>& plane, int64_t rows, float* out) const {
+  for (int64_t r = 0; r < rows; ++r, out += plan_.pitch) {
+    const int64_t position = (chunk.first[0] + r) * plan_.inStride[0] + plane[0] - plan_.begin[0];
+    const int64_t line = paddedIndex(op_.padMode, position, plan_.in[0]);
+    if (line < 0) {
+      std::memset(out, 0, static_cast<size_t>(plan_.pitch) * sizeof(float));
+      continue;
+    }
+    GatherRow row = operands_.input(chunk.image, chunk.group * plan_.inputs + input, line);
+    row.step = plan_.inStride[1];
+    row.start = chunk.first[1] * row.step + plane[1] - plan_.begin[1];
+    row.count = plan_.pitch;
+    row.out = out;
+    kernels_.gather(row);
+  }
+}
+
+// Rows taken as they are: the image is one long row, of which a plane takes every inStride-th piece.
+void ConvRun::prepareWhole(const Chunk& chunk, int64_t input, int64_t residue, int64_t rows, float* out) const {
+  const int64_t first = chunk.first[0] * plan_.inStride[0] + residue - plan_.begin[0];
+  GatherRow row = operands_.input(chunk.image, chunk.group * plan_.inputs + input, 0);
+  row.length = plan_.in[0] * plan_.in[1];
+  row.step = 1;
+  row.start = first * plan_.in[1];
+  row.count = rows * plan_.pitch;
+  row.out = out;
+  if (plan_.inStride[0] > 1) {
+    row.piece = plan_.in[1];
+    row.pieceStep = plan_.in[1] * plan_.inStride[0];
+  }
+  kernels_.gather(row);
 }
 
 // Sums hold [class][channel][phase of the class][width].

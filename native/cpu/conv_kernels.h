@@ -51,6 +51,8 @@ struct GatherRow {
   RowActivation act;
   float scale;
   float* out;
+  // With piece > 0 (step 1, zeros): out[q] takes i = start + q / piece · pieceStep + q % piece instead.
+  int64_t piece = 0, pieceStep = 0;
 };
 
 // One finished row: y[i] = act(outScale · (scale · sum[i] + bias + residual[i] + running[i])), i < count.

@@ -41,8 +41,28 @@ void copyContiguous(const GatherRow& row, int64_t first, int64_t last) {
   }
 }
 
+// Pieces that are too short for a pass of their own: copied one by one, then activated together.
+template <core::DType D>
+void gatherPieces(const GatherRow& row) {
+  for (int64_t q = 0, from = row.start; q < row.count; q += row.piece, from += row.pieceStep) {
+    float* const out = row.out + q;
+    const bool inside = from >= 0 && from + row.piece <= row.length;
+    for (int64_t i = 0; i < row.piece; ++i) out[i] = inside ? element<D>(row.x, from + i) : 0.0f;
+  }
+  // Pieces outside the row are zero after the activation.
+  int64_t first = row.start >= 0 ? 0 : (-row.start + row.pieceStep - 1) / row.pieceStep * row.piece;
+  int64_t last = row.start >= row.length ? 0 : (row.length - row.start + row.pieceStep - 1) / row.pieceStep * row.piece;
+  if (last > row.count) last = row.count;
+  if (first >= last) return;
+  activateRow(row.act, row.out + first, row.out + first, last - first);
+  if (row.scale != 1.0f) {
+    for (int64_t q = first; q < last; ++q) row.out[q] *= row.scale;
+  }
+}
+
 template <core::DType D>
 void gatherAs(const GatherRow& row) {
+  if (row.piece > 0) return gatherPieces<D>(row);
   // [first, last): where the index lies inside the row.
   int64_t first = row.start >= 0 ? 0 : (-row.start + row.step - 1) / row.step;
   int64_t last = row.start >= row.length ? 0 : (row.length - row.start + row.step - 1) / row.step;

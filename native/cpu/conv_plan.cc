@@ -126,7 +126,8 @@ constexpr int64_t kLargestChunk = 960;
 void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
   const int64_t unit = 3 * kernels.lanes;
   const int64_t planes = static_cast<int64_t>(plan.planes.size());
-  int64_t room = std::min(kPreparedFloats / (plan.inputs * planes), kLargestChunk);
+  const int64_t most = plan.positions[0] > 1 ? 4 * kLargestChunk : kLargestChunk;
+  int64_t room = std::min(kPreparedFloats / (plan.inputs * planes), most);
   room = std::max(room, 4 * unit + 3 * plan.reach[1]);
   const int64_t sumRows = plan.channelBlock * plan.phases;
   requireWorkable(static_cast<double>(plan.inputs) * static_cast<double>(plan.reach[1]));
@@ -138,7 +139,10 @@ void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
   if (plan.chunks[1] > 1) plan.chunk[1] = std::min(roundUp(divideUp(plan.positions[1], plan.chunks[1]), unit), plan.chunk[1]);
   plan.chunks[1] = divideUp(plan.positions[1], plan.chunk[1]);
   plan.pitch = plan.chunk[1] + plan.reach[1];
-  plan.chunk[0] = std::clamp(room / plan.pitch, int64_t{1}, plan.positions[0]);
+  // Rows above and below a chunk are prepared twice.
+  plan.chunk[0] = std::clamp(std::max(room / plan.pitch, 8 * plan.reach[0]), int64_t{1}, plan.positions[0]);
+  plan.chunks[0] = divideUp(plan.positions[0], plan.chunk[0]);
+  plan.chunk[0] = divideUp(plan.positions[0], plan.chunks[0]);
   plan.chunks[0] = divideUp(plan.positions[0], plan.chunk[0]);
   requireWorkable(static_cast<double>(plan.chunk[0] + plan.reach[0]) * static_cast<double>(plan.pitch) *
                   static_cast<double>(planes * plan.inputs));

@@ -10,7 +10,10 @@ constexpr int tileVectors(int rows) {
   return kMaxRows == 8 ? 8 : 6;
 }
 
-template <int Rows, int Vectors>
+constexpr int kPrefetchFloats = 512;
+
+// With Ahead the weights to come are fetched: for the first tile of a row block, which reads them from memory.
+template <int Rows, int Vectors, bool Ahead>
 __attribute__((noinline)) void tile(const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums,
                                     int64_t sumStride, bool first) {
   Vec c[Rows][Vectors];
@@ -21,6 +24,7 @@ __attribute__((noinline)) void tile(const float* x, const int32_t* offsets, int6
   }
   for (int64_t t = 0; t < terms; ++t) {
     const float* p = x + offsets[t];
+    if constexpr (Ahead) __builtin_prefetch(weights + kPrefetchFloats);
     Vec v[Vectors];
 #pragma GCC unroll 8
     for (int n = 0; n < Vectors; ++n) v[n] = load(p + n * kLanes);
@@ -43,12 +47,13 @@ __attribute__((noinline)) void tile(const float* x, const int32_t* offsets, int6
 }
 
 template <int Rows, int Vectors>
-void tileOf(int64_t vectors, const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums, int64_t sumStride,
-            bool first) {
+void tileOf(int64_t vectors, bool ahead, const float* x, const int32_t* offsets, int64_t terms, const float* weights, float* sums,
+            int64_t sumStride, bool first) {
   if (vectors >= Vectors) {
-    tile<Rows, Vectors>(x, offsets, terms, weights, sums, sumStride, first);
+    if (ahead) return tile<Rows, Vectors, true>(x, offsets, terms, weights, sums, sumStride, first);
+    tile<Rows, Vectors, false>(x, offsets, terms, weights, sums, sumStride, first);
   } else if constexpr (Vectors > 1) {
-    tileOf<Rows, Vectors - 1>(vectors, x, offsets, terms, weights, sums, sumStride, first);
+    tileOf<Rows, Vectors - 1>(vectors, ahead, x, offsets, terms, weights, sums, sumStride, first);
   }
 }
 
@@ -64,7 +69,7 @@ void multiplyRows(const float* x, const int32_t* offsets, int64_t terms, const f
       // Two halves rather than a full tile and a lone vector, whose loads would not be amortised.
       if (vectors == kFull + 1 && kFull > 1) vectors = (kFull + 1) / 2;
       if (vectors > kFull) vectors = kFull;
-      tileOf<Rows, kFull>(vectors, x + j, offsets + begin, count, w, sums + j, sumStride, !add && begin == 0);
+      tileOf<Rows, kFull>(vectors, j == 0, x + j, offsets + begin, count, w, sums + j, sumStride, !add && begin == 0);
       j += vectors * kLanes;
     }
   }

@@ -250,6 +250,29 @@ void fastCases(const char* isa, int count, unsigned seed) {
   }
 }
 
+// Images read in whole rows (kernels one column wide): narrow and wide, strided over rows, padded above and below.
+void columnKernels(const char* isa, int count, unsigned seed) {
+  cpu::Pool one(1), many(3);
+  std::mt19937 random(seed);
+  const auto range = [&](int64_t a, int64_t b) { return a + static_cast<int64_t>(random() % static_cast<uint64_t>(b - a + 1)); };
+  for (int i = 0; i < count; ++i) {
+    Case c;
+    c.flat = false;
+    c.inputs = range(1, 20);
+    c.outputs = range(1, 20);
+    c.kernel[0] = range(1, 5);
+    c.stride[0] = range(1, 3);
+    c.dilation[0] = range(1, 2);
+    c.padBegin[0] = range(0, 7);
+    c.padEnd[0] = range(0, 7);
+    c.size = {range(9, 200), range(1, 12)};
+    c.dtype = static_cast<DType>(random() % 3);
+    ConvOp op = c.make(random);
+    addOptions(op, random);
+    run(c, op, isa, one, many);
+  }
+}
+
 // Long reductions, also of values that do not cancel and of equal values.
 void longReductions(const char* isa) {
   cpu::Pool one(1), many(3);
@@ -341,6 +364,7 @@ int main(int argc, char** argv) {
   onEveryIsa([&](cpu::simd::Isa isa) {
     randomCases(name(isa), count, seed + static_cast<unsigned>(isa));
     fastCases(name(isa), count / 8, seed);
+    columnKernels(name(isa), count / 8, seed);
     longReductions(name(isa));
     directIsLocal(name(isa));
     extremes(name(isa));

@@ -37,8 +37,6 @@ class Encoder {
   Memory memory(uint64_t bytes);
   // The same with `bytes` bytes copied into it now.
   Memory memory(const void* data, uint64_t bytes);
-  // False once a command buffer that wrote it failed: recompute what it held.
-  bool intact(const MetalBuffer& buffer);
 
   // For tables of pointers: the address kernels see as `device T*`. Pair with Dispatch::uses.
   uint64_t address(const core::Tensor& tensor) { return metalBuffer(tensor).handle().gpuAddress; }

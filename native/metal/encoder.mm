@@ -36,10 +36,6 @@ Memory Encoder::memory(const void* data, uint64_t bytes) {
   return memory;
 }
 
-bool Encoder::intact(const MetalBuffer& buffer) {
-  return stream_.flight().intact(buffer);
-}
-
 void Encoder::external(std::initializer_list<Use> uses, const std::function<void(id<MTLCommandBuffer>)>& encode) {
   std::vector<CommandStream::Use> list;
   for (const Use& use : uses) {

@@ -46,7 +46,6 @@ class Flight {
   // Records that `output` now also depends on `batch` and on all that `inputs` depend on. `storage`: whose memory
   // `output` is, or null; it fails with any of them.
   void derive(const FatePtr& batch, const std::vector<MetalBuffer*>& inputs, MetalBuffer& output, const core::StoragePtr& storage);
-  bool intact(const MetalBuffer& buffer);
   // Anything committed and not yet retired.
   bool busy();
 

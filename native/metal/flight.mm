@@ -91,11 +91,6 @@ void Flight::derive(const FatePtr& batch, const std::vector<MetalBuffer*>& input
   }
 }
 
-bool Flight::intact(const MetalBuffer& buffer) {
-  std::lock_guard lock(mutex_);
-  return std::none_of(buffer.fates.begin(), buffer.fates.end(), [](const FatePtr& fate) { return fate->state == Fate::State::kFailed; });
-}
-
 bool Flight::busy() {
   std::lock_guard lock(mutex_);
   return !batches_.empty();

@@ -33,7 +33,7 @@ class MetalBuffer final : public core::Buffer {
   id<MTLBuffer> handle_;
 };
 
-// Memory beside an operation's tensors: for the length of one operation, or kept in a core::Derived.
+// Memory beside an operation's tensors.
 using Memory = std::unique_ptr<MetalBuffer>;
 
 // Every core::Buffer on a Metal device is a MetalBuffer.

@@ -34,9 +34,12 @@
             "GCC_ENABLE_CPP_RTTI": "YES",
             "GCC_OPTIMIZATION_LEVEL": "3",
             "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+            "GCC_THREADSAFE_STATICS": "YES",
             "MACOSX_DEPLOYMENT_TARGET": "13.0",
             "OTHER_CFLAGS": ["-ffp-contract=off", "-fvisibility=hidden"],
-            "OTHER_LDFLAGS": ["-framework Foundation", "-framework Metal", "-framework MetalPerformanceShaders"]
+            "OTHER_LDFLAGS": ["-framework Foundation", "-framework Metal", "-framework MetalPerformanceShaders",
+              "-Wl,-exported_symbol,_napi_register_module_v1", "-Wl,-exported_symbol,_node_api_module_get_api_version_v1"],
+            "DEAD_CODE_STRIPPING": "YES"
           }
         }, {
           "sources": ["<!@(node -p \"require('./sources.json').noMetal.join(' ')\")"]

@@ -17,7 +17,19 @@ const commonGypi = {
     },
     cflags: ['-fPIC', '-pthread'],
     ldflags: ['-pthread'],
-    conditions: [['OS=="mac"', { defines: ['_DARWIN_USE_64_BIT_INODE=1'] }]],
+    conditions: [
+      [
+        'OS=="mac"',
+        {
+          defines: ['_DARWIN_USE_64_BIT_INODE=1'],
+          // gyp's own default is x86_64.
+          conditions: [
+            ['target_arch=="arm64"', { xcode_settings: { ARCHS: ['arm64'] } }],
+            ['target_arch=="x64"', { xcode_settings: { ARCHS: ['x86_64'] } }],
+          ],
+        },
+      ],
+    ],
   },
 };
 

@@ -46,11 +46,12 @@ std::string refusal(id<MTLDevice> device) {
 }
 
 std::vector<std::string> features(id<MTLDevice> device) {
+  constexpr auto kApple10 = static_cast<MTLGPUFamily>(1010);  // MTLGPUFamilyApple10, which SDKs before macOS 26 lack
   std::vector<std::string> found;
   const std::pair<MTLGPUFamily, const char*> families[] = {{MTLGPUFamilyApple7, "apple7"},
                                                            {MTLGPUFamilyApple8, "apple8"},
                                                            {MTLGPUFamilyApple9, "apple9"},
-                                                           {MTLGPUFamilyApple10, "apple10"},
+                                                           {kApple10, "apple10"},
                                                            {MTLGPUFamilyMetal3, "metal3"}};
   for (const auto& [family, name] : families) {
     if ([device supportsFamily:family]) found.emplace_back(name);

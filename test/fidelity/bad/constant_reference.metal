@@ -1,0 +1,5 @@
+// expect: no matching function
+#include <metal_stdlib>
+using namespace metal;
+inline float twice(thread const float& x) { return 2.0f * x; }
+kernel void f(device float* a [[buffer(0)]], constant float& s [[buffer(1)]], uint i [[thread_position_in_grid]]) { a[i] = twice(s); }

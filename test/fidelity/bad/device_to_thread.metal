@@ -1,0 +1,7 @@
+// expect: cannot initialize a variable
+#include <metal_stdlib>
+using namespace metal;
+kernel void f(device float* a [[buffer(0)]], constant float& s [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+  thread float* p = a;
+  p[i] = s;
+}

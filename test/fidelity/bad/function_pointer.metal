@@ -1,0 +1,8 @@
+// expect: function pointer
+#include <metal_stdlib>
+using namespace metal;
+inline float twice(float x) { return 2.0f * x; }
+kernel void f(device float* a [[buffer(0)]], constant float& s [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+  float (*call)(float) = twice;
+  a[i] = call(s);
+}

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Builds build/<configuration>/weightnorm.node with node-gyp, from headers that came with npm packages.
 import { pathToFileURL } from 'node:url';
 import { makeNodeDirectory } from './node-headers.mjs';

@@ -24,17 +24,17 @@ void dropHandle(napi_env env, TensorHandle& handle);
 // Reports a changed size to the garbage collector.
 void account(napi_env env, TensorHandle& handle);
 
-TensorHandle& handleOf(Napi::Value value);               // throws ERR_DISPOSED, ERR_ARGUMENT
-core::Tensor tensorOrAbsent(Napi::Value value);          // null gives an empty Tensor
+TensorHandle& handleOf(Napi::Value value);       // throws ERR_DISPOSED, ERR_ARGUMENT
+core::Tensor tensorOrAbsent(Napi::Value value);  // null gives an empty Tensor
 std::shared_ptr<EnvQueue> queueOf(Napi::Value value);
 Napi::Value makeQueueHandle(Napi::Env env, std::shared_ptr<EnvQueue> queue);
-core::Queue& live(EnvQueue& queue);                      // throws ERR_STATE once the environment is going
+core::Queue& live(EnvQueue& queue);  // throws ERR_STATE once the environment is going
 
 core::Shape shapeOf(Napi::Value value);
 core::DType dtypeOf(Napi::Value value);
 int64_t integerOf(Napi::Value value);
 std::optional<double> epsOf(Napi::Value value);
-core::Activation activationOf(Napi::Value value);        // null gives kNone
+core::Activation activationOf(Napi::Value value);  // null gives kNone
 
 // Submits a prepared operation and wraps one of its outputs.
 template <class Op>

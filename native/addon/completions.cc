@@ -32,8 +32,7 @@ std::shared_ptr<Completions> Completions::create(Napi::Env env) {
   auto* context = new std::shared_ptr<Completions>(completions);
   const napi_status status = napi_create_threadsafe_function(
       env, nullptr, nullptr, Napi::String::New(env, "weightnorm"), 0, 1, context,
-      [](napi_env, void*, void* owned) { delete static_cast<std::shared_ptr<Completions>*>(owned); }, context, drain,
-      &completions->wake_);
+      [](napi_env, void*, void* owned) { delete static_cast<std::shared_ptr<Completions>*>(owned); }, context, drain, &completions->wake_);
   if (status != napi_ok) {
     delete context;
     throw core::Error(core::Code::kState, "the environment refuses a thread-safe function; is it shutting down?");
@@ -53,7 +52,9 @@ std::shared_ptr<Completions::Pending> Completions::begin(Napi::Env env, Napi::Ar
   return pending;
 }
 
-Napi::Value Completions::promise(const Pending& pending) { return pending.deferred.Promise(); }
+Napi::Value Completions::promise(const Pending& pending) {
+  return pending.deferred.Promise();
+}
 
 void Completions::settle(const std::shared_ptr<Pending>& pending, const void* data, core::FailurePtr failure) {
   std::lock_guard lock(mutex_);

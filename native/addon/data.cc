@@ -68,7 +68,8 @@ Bytes convert(Napi::Value data, int64_t count, DType dtype, bool bits) {
   void* source = nullptr;
   napi_get_typedarray_info(data.Env(), data, &type, &length, &source, nullptr, nullptr);
   if (length != static_cast<size_t>(count)) {
-    throw core::Error(core::Code::kShape, core::format("data has %zu elements; the shape holds %lld", length, static_cast<long long>(count)));
+    throw core::Error(core::Code::kShape,
+                      core::format("data has %zu elements; the shape holds %lld", length, static_cast<long long>(count)));
   }
   auto bytes = std::make_shared<std::vector<std::byte>>(length * core::sizeOf(dtype));
   std::byte* to = bytes->data();

@@ -32,7 +32,9 @@ Environment::Environment(Napi::Env env) : completions_(Completions::create(env))
       this, nullptr);
 }
 
-Environment& Environment::of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+Environment& Environment::of(Napi::Env env) {
+  return *env.GetInstanceData<Environment>();
+}
 
 void Environment::shutDown() {
   completions_->close();
@@ -50,7 +52,9 @@ std::shared_ptr<EnvQueue> Environment::queue(const std::string& type) {
   return opened;
 }
 
-void Environment::setErrorClass(Napi::Function constructor) { errorClass_ = Napi::Persistent(constructor); }
+void Environment::setErrorClass(Napi::Function constructor) {
+  errorClass_ = Napi::Persistent(constructor);
+}
 
 Napi::Value Environment::makeError(Napi::Env env, const core::Error& error) {
   const Napi::String code = Napi::String::New(env, core::name(error.code()));

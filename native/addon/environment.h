@@ -43,5 +43,4 @@ class Environment {
   Napi::FunctionReference errorClass_;
 };
 
-
 }  // namespace weightnorm::addon

@@ -6,7 +6,18 @@ namespace weightnorm::addon {
 namespace {
 
 // Slots of the geometry array, as lib/native.ts documents them.
-enum Slot : size_t { kStride = 0, kDilation = 2, kPadBegin = 4, kPadEnd = 6, kOutputPadding = 8, kGroups = 10, kPadMode = 11, kOutScale = 12, kFlags = 13, kSlots = 14 };
+enum Slot : size_t {
+  kStride = 0,
+  kDilation = 2,
+  kPadBegin = 4,
+  kPadEnd = 6,
+  kOutputPadding = 8,
+  kGroups = 10,
+  kPadMode = 11,
+  kOutScale = 12,
+  kFlags = 13,
+  kSlots = 14
+};
 constexpr int64_t kTransposed = 1, kScalePerInput = 2, kDirect = 4;
 
 int64_t whole(double number) {
@@ -15,7 +26,8 @@ int64_t whole(double number) {
 }
 
 void readGeometry(Napi::Value value, core::ConvOp& op) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array || value.As<Napi::TypedArray>().ElementLength() != kSlots) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array ||
+      value.As<Napi::TypedArray>().ElementLength() != kSlots) {
     throw core::Error(core::Code::kArgument, "geometry must be a Float64Array of 14 numbers");
   }
   const double* slots = value.As<Napi::Float64Array>().Data();

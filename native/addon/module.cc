@@ -48,7 +48,9 @@ Napi::Value openQueue(const Napi::CallbackInfo& info) {
   return makeQueueHandle(info.Env(), Environment::of(info.Env()).queue(info[0].ToString()));
 }
 
-Napi::Value deviceInfo(const Napi::CallbackInfo& info) { return describe(info.Env(), live(*queueOf(info[0])).device().info()); }
+Napi::Value deviceInfo(const Napi::CallbackInfo& info) {
+  return describe(info.Env(), live(*queueOf(info[0])).device().info());
+}
 
 Napi::Value memory(const Napi::CallbackInfo& info) {
   const auto queue = queueOf(info[0]);

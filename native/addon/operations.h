@@ -9,10 +9,10 @@
 namespace weightnorm::addon {
 
 // Adds the functions of each topic to the add-on's exports.
-void registerTensors(Napi::Object exports);     // upload, fill, read, write, views, transfers
-void registerNorms(Napi::Object exports);       // weightNorm, weightNormBackward, norm, scales
-void registerLayers(Napi::Object exports);      // conv, linear, matmul
-void registerElementwise(Napi::Object exports); // activation, arithmetic, reduce, shapes, casts
+void registerTensors(Napi::Object exports);      // upload, fill, read, write, views, transfers
+void registerNorms(Napi::Object exports);        // weightNorm, weightNormBackward, norm, scales
+void registerLayers(Napi::Object exports);       // conv, linear, matmul
+void registerElementwise(Napi::Object exports);  // activation, arithmetic, reduce, shapes, casts
 
 using Function = Napi::Value (*)(const Napi::CallbackInfo& info);
 

@@ -99,7 +99,8 @@ Napi::ArrayBuffer newBuffer(Napi::Env env, const core::Tensor& tensor) {
   if (napi_create_arraybuffer(env, tensor.bytes(), &data, &buffer) != napi_ok) {
     napi_value ignored;
     napi_get_and_clear_last_exception(env, &ignored);
-    throw core::Error(core::Code::kMemory, core::format("there is no memory for a read of %llu bytes", static_cast<unsigned long long>(tensor.bytes())));
+    throw core::Error(core::Code::kMemory,
+                      core::format("there is no memory for a read of %llu bytes", static_cast<unsigned long long>(tensor.bytes())));
   }
   return Napi::ArrayBuffer(env, buffer);
 }

@@ -9,11 +9,10 @@ namespace weightnorm::core {
 void Budget::reserve(uint64_t bytes) {
   std::lock_guard lock(mutex_);
   if (bytes > limit_ - live_) {
-    throw Error(Code::kMemory,
-                format("%llu bytes are needed, but %llu of the device's %llu bytes are in use or queued: dispose tensors, "
-                       "await pending work, or raise WEIGHTNORM_MEMORY_LIMIT",
-                       static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(live_),
-                       static_cast<unsigned long long>(limit_)));
+    throw Error(Code::kMemory, format("%llu bytes are needed, but %llu of the device's %llu bytes are in use or queued: dispose tensors, "
+                                      "await pending work, or raise WEIGHTNORM_MEMORY_LIMIT",
+                                      static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(live_),
+                                      static_cast<unsigned long long>(limit_)));
   }
   live_ += bytes;
   peak_ = std::max(peak_, live_);

@@ -8,7 +8,9 @@ namespace weightnorm::core {
 
 enum class DType : uint8_t { kFloat32, kFloat16, kBFloat16 };
 
-constexpr size_t sizeOf(DType dtype) { return dtype == DType::kFloat32 ? 4 : 2; }
+constexpr size_t sizeOf(DType dtype) {
+  return dtype == DType::kFloat32 ? 4 : 2;
+}
 
 constexpr const char* name(DType dtype) {
   switch (dtype) {
@@ -52,7 +54,9 @@ constexpr uint16_t floatToHalf(float f) {
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13));
 }
 
-constexpr float bfloatToFloat(uint16_t b) { return std::bit_cast<float>(static_cast<uint32_t>(b) << 16); }
+constexpr float bfloatToFloat(uint16_t b) {
+  return std::bit_cast<float>(static_cast<uint32_t>(b) << 16);
+}
 
 // binary32 to bfloat16, round to nearest even; NaN stays a quiet NaN.
 constexpr uint16_t floatToBFloat(float f) {

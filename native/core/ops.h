@@ -20,7 +20,9 @@ struct WeightNormOp {
   uint32_t reduce = 0;
   std::optional<double> eps;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(v), in(g), out(w); }
+  void visit(In&& in, Out&& out) const {
+    in(v), in(g), out(w);
+  }
 };
 
 // S = Σ(gradW·v); gradG = S/n; gradV = (g/n)(gradW − (v/n)(S/n)). gradG has g's shape and dtype.
@@ -29,7 +31,9 @@ struct WeightNormBackwardOp {
   uint32_t reduce = 0;
   std::optional<double> eps;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(gradW), in(v), in(g), out(gradV), out(gradG); }
+  void visit(In&& in, Out&& out) const {
+    in(gradW), in(v), in(g), out(gradV), out(gradG);
+  }
 };
 
 // n = ‖v‖, float32, reduced axes kept as 1.
@@ -37,7 +41,9 @@ struct NormOp {
   Tensor v, n;
   uint32_t reduce = 0;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(v), out(n); }
+  void visit(In&& in, Out&& out) const {
+    in(v), out(n);
+  }
 };
 
 // Norm scales of many layers in one operation: s = g / n, float32, unrounded, one value a kept index.
@@ -92,14 +98,18 @@ struct LinearOp {
   Tensor x, weight, bias, scale, y;
   Activation post;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(x), in(weight), in(bias), in(scale), in(post.alpha), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(x), in(weight), in(bias), in(scale), in(post.alpha), out(y);
+  }
 };
 
 // y[b] = a[b] · b[b]; a [..., M, K], b [..., K, N], leading axes broadcast against y's.
 struct MatmulOp {
   Tensor a, b, y;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(a), in(b), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(a), in(b), out(y);
+  }
 };
 
 // y = activation(x), elementwise. For snake, channels are axis 1 (axis 0 of a rank 1 or 2 tensor).
@@ -107,7 +117,9 @@ struct ActivationOp {
   Tensor x, y;
   Activation activation;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(x), in(activation.alpha), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(x), in(activation.alpha), out(y);
+  }
 };
 
 enum class Arithmetic : uint8_t { kAdd, kSub, kMul, kDiv };
@@ -120,7 +132,9 @@ struct ArithmeticOp {
   float scalar = 0;
   bool scalarFirst = false;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(a), in(b), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(a), in(b), out(y);
+  }
 };
 
 // y = Σ x (or the mean) over the axes of `reduce`; float64 partials. y's rank may drop the reduced axes.
@@ -129,7 +143,9 @@ struct ReduceOp {
   uint32_t reduce = 0;
   bool mean = false;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(x), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(x), out(y);
+  }
 };
 
 // y = x with its axes permuted: y axis i is x axis permutation[i].
@@ -137,7 +153,9 @@ struct TransposeOp {
   Tensor x, y;
   std::array<int, kMaxRank> permutation{};
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(x), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(x), out(y);
+  }
 };
 
 // y = x padded on the last axis.
@@ -146,7 +164,9 @@ struct PadOp {
   int64_t left = 0, right = 0;
   PadMode mode = PadMode::kZeros;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(x), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(x), out(y);
+  }
 };
 
 // y = x[start : start + y.shape[axis]] along `axis`.
@@ -155,7 +175,9 @@ struct NarrowOp {
   int axis = 0;
   int64_t start = 0;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(x), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(x), out(y);
+  }
 };
 
 // y = the parts joined along `axis`.
@@ -175,14 +197,18 @@ struct InterpolateOp {
   Tensor x, y;
   int64_t factor = 1;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(x), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(x), out(y);
+  }
 };
 
 // y = x in y's dtype, rounded to nearest even (a copy when the dtypes agree).
 struct CastOp {
   Tensor x, y;
   template <class In, class Out>
-  void visit(In&& in, Out&& out) const { in(x), out(y); }
+  void visit(In&& in, Out&& out) const {
+    in(x), out(y);
+  }
 };
 
 // y = value everywhere, rounded to y's dtype.
@@ -190,7 +216,9 @@ struct FillOp {
   Tensor y;
   float value = 0;
   template <class In, class Out>
-  void visit(In&&, Out&& out) const { out(y); }
+  void visit(In&&, Out&& out) const {
+    out(y);
+  }
 };
 
 // y = bytes copied at the call, already in y's dtype.
@@ -198,7 +226,9 @@ struct UploadOp {
   Tensor y;
   std::shared_ptr<const std::vector<std::byte>> data;
   template <class In, class Out>
-  void visit(In&&, Out&& out) const { out(y); }
+  void visit(In&&, Out&& out) const {
+    out(y);
+  }
 };
 
 }  // namespace weightnorm::core

@@ -16,8 +16,8 @@ Tensor makeLike(const Tensor& like, const Shape& shape, DType dtype) {
 
 void requireSameDevice(const char* aName, const Tensor& a, const char* bName, const Tensor& b) {
   if (!b || &a.storage->device() == &b.storage->device()) return;
-  throw Error(Code::kDevice, format("%s is on %s but %s is on %s: move one with to(device)", bName,
-                                    b.storage->device().info().type.c_str(), aName, a.storage->device().info().type.c_str()));
+  throw Error(Code::kDevice, format("%s is on %s but %s is on %s: move one with to(device)", bName, b.storage->device().info().type.c_str(),
+                                    aName, a.storage->device().info().type.c_str()));
 }
 
 void requireSameDType(const char* aName, const Tensor& a, const char* bName, const Tensor& b) {
@@ -27,7 +27,9 @@ void requireSameDType(const char* aName, const Tensor& a, const char* bName, con
 
 namespace {
 
-uint32_t allAxes(const Tensor& t) { return (1u << t.shape.rank()) - 1; }
+uint32_t allAxes(const Tensor& t) {
+  return (1u << t.shape.rank()) - 1;
+}
 
 void requireNormed(const char* function, const Tensor& v, uint32_t reduce) {
   if (v.shape.rank() == 0) throw Error(Code::kShape, format("%s: v has rank 0; ranks 1 to %d are allowed", function, kMaxRank));
@@ -49,7 +51,8 @@ void requireG(const Tensor& v, const Tensor& g, uint32_t reduce) {
 }
 
 void requireEps(const std::optional<double>& eps) {
-  if (eps && !(*eps >= 0 && *eps <= 3.0e38)) throw Error(Code::kArgument, format("eps is %g; it must be a finite number of at least 0", *eps));
+  if (eps && !(*eps >= 0 && *eps <= 3.0e38))
+    throw Error(Code::kArgument, format("eps is %g; it must be a finite number of at least 0", *eps));
 }
 
 }  // namespace
@@ -95,7 +98,8 @@ void checkActivation(const char* argument, const Activation& activation, const T
   if (!alpha) throw Error(Code::kArgument, format("%s: snake needs alpha", argument));
   requireSameDevice("x", x, "alpha", alpha);
   if (alpha.dtype != x.dtype && alpha.dtype != DType::kFloat32) {
-    throw Error(Code::kDType, format("alpha is %s; beside a %s x it must be %s or float32", name(alpha.dtype), name(x.dtype), name(x.dtype)));
+    throw Error(Code::kDType,
+                format("alpha is %s; beside a %s x it must be %s or float32", name(alpha.dtype), name(x.dtype), name(x.dtype)));
   }
   const bool flat = alpha.shape.rank() == 1 && alpha.shape[0] == channels;
   const bool torchs = alpha.shape.rank() == 3 && alpha.shape[0] == 1 && alpha.shape[1] == channels && alpha.shape[2] == 1;
@@ -155,7 +159,8 @@ void prepare(MatmulOp& op) {
   requireSameDType("a", op.a, "b", op.b);
   const Shape &a = op.a.shape, &b = op.b.shape;
   if (a.rank() < 2 || b.rank() < 2) {
-    throw Error(Code::kShape, format("matmul: a has shape %s and b %s; both need rank 2 to %d", a.str().c_str(), b.str().c_str(), kMaxRank));
+    throw Error(Code::kShape,
+                format("matmul: a has shape %s and b %s; both need rank 2 to %d", a.str().c_str(), b.str().c_str(), kMaxRank));
   }
   if (a[a.rank() - 1] != b[b.rank() - 2]) {
     throw Error(Code::kShape, format("matmul: a %s has %lld columns but b %s has %lld rows", a.str().c_str(),
@@ -231,7 +236,8 @@ void prepare(ConcatOp& op) {
     requireSameDevice("tensors[0]", first, "one of tensors", part);
     requireSameDType("tensors[0]", first, "one of tensors", part);
     if (part.shape.rank() != first.shape.rank() || !(part.shape.with(op.axis, 1) == first.shape.with(op.axis, 1))) {
-      throw Error(Code::kShape, format("cat: shape %s does not match %s outside axis %d", part.shape.str().c_str(), first.shape.str().c_str(), op.axis));
+      throw Error(Code::kShape,
+                  format("cat: shape %s does not match %s outside axis %d", part.shape.str().c_str(), first.shape.str().c_str(), op.axis));
     }
     total += part.shape[op.axis];
   }
@@ -241,12 +247,15 @@ void prepare(ConcatOp& op) {
 void prepare(InterpolateOp& op) {
   const int rank = op.x.shape.rank();
   if (rank == 0) throw Error(Code::kShape, "interpolate: x has rank 0; it needs at least one axis");
-  if (op.factor < 1) throw Error(Code::kArgument, format("interpolate: factor is %lld; it must be at least 1", static_cast<long long>(op.factor)));
+  if (op.factor < 1)
+    throw Error(Code::kArgument, format("interpolate: factor is %lld; it must be at least 1", static_cast<long long>(op.factor)));
   const int64_t length = op.x.shape[rank - 1];
   if (op.factor > (int64_t{1} << 52) / length) throw Error(Code::kMemory, "interpolate: the result is larger than memory");
   op.y = makeLike(op.x, op.x.shape.with(rank - 1, length * op.factor), op.x.dtype);
 }
 
-void prepare(CastOp& op, DType dtype) { op.y = makeLike(op.x, op.x.shape, dtype); }
+void prepare(CastOp& op, DType dtype) {
+  op.y = makeLike(op.x, op.x.shape, dtype);
+}
 
 }  // namespace weightnorm::core

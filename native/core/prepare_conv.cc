@@ -10,7 +10,8 @@ constexpr int64_t kMaxExtent = int64_t{1} << 40;
 
 void requireRange(const char* argument, int64_t value, int64_t least) {
   if (value < least || value > kMaxExtent) {
-    throw Error(Code::kArgument, format("%s is %lld; it must be at least %lld", argument, static_cast<Long>(value), static_cast<Long>(least)));
+    throw Error(Code::kArgument,
+                format("%s is %lld; it must be at least %lld", argument, static_cast<Long>(value), static_cast<Long>(least)));
   }
 }
 
@@ -18,7 +19,8 @@ void requireVector(const char* argument, const Tensor& x, const Tensor& t, int64
   if (!t) return;
   requireSameDevice("x", x, argument, t);
   if (t.dtype != x.dtype && t.dtype != DType::kFloat32) {
-    throw Error(Code::kDType, format("%s is %s; beside a %s x it must be %s or float32", argument, name(t.dtype), name(x.dtype), name(x.dtype)));
+    throw Error(Code::kDType,
+                format("%s is %s; beside a %s x it must be %s or float32", argument, name(t.dtype), name(x.dtype), name(x.dtype)));
   }
   if (t.shape.rank() != 1 || t.shape[0] != length) {
     throw Error(Code::kShape, format("%s has shape %s; it must be [%lld]", argument, t.shape.str().c_str(), static_cast<Long>(length)));
@@ -44,18 +46,21 @@ int64_t outputExtent(const ConvOp& op, size_t d, int64_t in, int64_t kernel) {
   const int64_t span = op.dilation[d] * (kernel - 1) + 1;
   if (op.transposed) {
     const int64_t out = (in - 1) * op.stride[d] - op.padBegin[d] - op.padEnd[d] + span + op.outputPadding[d];
-    if (out < 1) throw Error(Code::kShape, format("x of length %lld gives an output of length %lld: padding is too large", static_cast<Long>(in), static_cast<Long>(out)));
+    if (out < 1)
+      throw Error(Code::kShape, format("x of length %lld gives an output of length %lld: padding is too large", static_cast<Long>(in),
+                                       static_cast<Long>(out)));
     return out;
   }
   const int64_t most = op.padMode == PadMode::kReflect ? in - 1 : op.padMode == PadMode::kCircular ? in : kMaxExtent;
   if (op.padBegin[d] > most || op.padEnd[d] > most) {
-    throw Error(Code::kArgument, format("padding of %lld and %lld is more than an input of length %lld allows in this paddingMode (at most %lld)",
-                                        static_cast<Long>(op.padBegin[d]), static_cast<Long>(op.padEnd[d]), static_cast<Long>(in), static_cast<Long>(most)));
+    throw Error(Code::kArgument,
+                format("padding of %lld and %lld is more than an input of length %lld allows in this paddingMode (at most %lld)",
+                       static_cast<Long>(op.padBegin[d]), static_cast<Long>(op.padEnd[d]), static_cast<Long>(in), static_cast<Long>(most)));
   }
   const int64_t padded = in + op.padBegin[d] + op.padEnd[d];
   if (padded < span) {
-    throw Error(Code::kShape, format("x of length %lld, %lld with padding, is shorter than the kernel's span of %lld", static_cast<Long>(in),
-                                     static_cast<Long>(padded), static_cast<Long>(span)));
+    throw Error(Code::kShape, format("x of length %lld, %lld with padding, is shorter than the kernel's span of %lld",
+                                     static_cast<Long>(in), static_cast<Long>(padded), static_cast<Long>(span)));
   }
   return (padded - span) / op.stride[d] + 1;
 }
@@ -66,8 +71,9 @@ void prepare(ConvOp& op) {
   const int rank = op.x.shape.rank();
   const char* function = op.transposed ? (rank == 3 ? "convTranspose1d" : "convTranspose2d") : (rank == 3 ? "conv1d" : "conv2d");
   if ((rank != 3 && rank != 4) || op.weight.shape.rank() != rank) {
-    throw Error(Code::kShape, format("a convolution takes x of rank 3 ([N, C, L]) or 4 ([N, C, H, W]) and a weight of the same rank; x is %s, weight %s",
-                                     op.x.shape.str().c_str(), op.weight.shape.str().c_str()));
+    throw Error(Code::kShape,
+                format("a convolution takes x of rank 3 ([N, C, L]) or 4 ([N, C, H, W]) and a weight of the same rank; x is %s, weight %s",
+                       op.x.shape.str().c_str(), op.weight.shape.str().c_str()));
   }
   requireWeight(op.x, op.weight);
   for (size_t d = rank == 3 ? 1 : 0; d < 2; ++d) {
@@ -77,8 +83,9 @@ void prepare(ConvOp& op) {
     requireRange("padding", op.padEnd[d], 0);
     requireRange("outputPadding", op.outputPadding[d], 0);
     if (op.transposed && op.outputPadding[d] >= op.stride[d] && op.outputPadding[d] >= op.dilation[d]) {
-      throw Error(Code::kArgument, format("outputPadding is %lld; it must be smaller than stride %lld or dilation %lld", static_cast<Long>(op.outputPadding[d]),
-                                          static_cast<Long>(op.stride[d]), static_cast<Long>(op.dilation[d])));
+      throw Error(Code::kArgument,
+                  format("outputPadding is %lld; it must be smaller than stride %lld or dilation %lld",
+                         static_cast<Long>(op.outputPadding[d]), static_cast<Long>(op.stride[d]), static_cast<Long>(op.dilation[d])));
     }
   }
   requireRange("groups", op.groups, 1);
@@ -86,12 +93,13 @@ void prepare(ConvOp& op) {
   const int64_t perGroup = op.weight.shape[1];
   const int64_t expected = op.transposed ? op.weight.shape[0] : perGroup * op.groups;
   if (channels != expected) {
-    throw Error(Code::kShape, format("%s: x has %lld channels; a weight of shape %s with groups %lld takes %lld", function, static_cast<Long>(channels),
-                                     op.weight.shape.str().c_str(), static_cast<Long>(op.groups), static_cast<Long>(expected)));
+    throw Error(Code::kShape,
+                format("%s: x has %lld channels; a weight of shape %s with groups %lld takes %lld", function, static_cast<Long>(channels),
+                       op.weight.shape.str().c_str(), static_cast<Long>(op.groups), static_cast<Long>(expected)));
   }
   if (op.weight.shape[0] % op.groups != 0) {
-    throw Error(Code::kArgument, format("%s: groups is %lld; it must divide the weight's first axis, %lld", function, static_cast<Long>(op.groups),
-                                        static_cast<Long>(op.weight.shape[0])));
+    throw Error(Code::kArgument, format("%s: groups is %lld; it must divide the weight's first axis, %lld", function,
+                                        static_cast<Long>(op.groups), static_cast<Long>(op.weight.shape[0])));
   }
   const int64_t outputs = op.transposed ? perGroup * op.groups : op.weight.shape[0];
   requireVector("bias", op.x, op.bias, outputs);
@@ -107,7 +115,9 @@ void prepare(ConvOp& op) {
     if (!*t) continue;
     requireSameDevice("x", op.x, argument, *t);
     requireSameDType("x", op.x, argument, *t);
-    if (!(t->shape == out)) throw Error(Code::kShape, format("%s has shape %s; it must be the output's, %s", argument, t->shape.str().c_str(), out.str().c_str()));
+    if (!(t->shape == out))
+      throw Error(Code::kShape,
+                  format("%s has shape %s; it must be the output's, %s", argument, t->shape.str().c_str(), out.str().c_str()));
   }
   op.y = makeLike(op.x, out, op.x.dtype);
 }
@@ -115,13 +125,14 @@ void prepare(ConvOp& op) {
 void prepare(LinearOp& op) {
   const int rank = op.x.shape.rank();
   if (rank < 1 || op.weight.shape.rank() != 2) {
-    throw Error(Code::kShape, format("linear takes x of rank 1 or more ([..., in]) and a weight of rank 2 ([out, in]); x is %s, weight %s", op.x.shape.str().c_str(),
-                                     op.weight.shape.str().c_str()));
+    throw Error(Code::kShape, format("linear takes x of rank 1 or more ([..., in]) and a weight of rank 2 ([out, in]); x is %s, weight %s",
+                                     op.x.shape.str().c_str(), op.weight.shape.str().c_str()));
   }
   requireWeight(op.x, op.weight);
   if (op.x.shape[rank - 1] != op.weight.shape[1]) {
-    throw Error(Code::kShape, format("linear: x has %lld features; a weight of shape %s takes %lld", static_cast<Long>(op.x.shape[rank - 1]),
-                                     op.weight.shape.str().c_str(), static_cast<Long>(op.weight.shape[1])));
+    throw Error(Code::kShape,
+                format("linear: x has %lld features; a weight of shape %s takes %lld", static_cast<Long>(op.x.shape[rank - 1]),
+                       op.weight.shape.str().c_str(), static_cast<Long>(op.weight.shape[1])));
   }
   const int64_t outputs = op.weight.shape[0];
   requireVector("bias", op.x, op.bias, outputs);

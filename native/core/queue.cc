@@ -95,7 +95,9 @@ void Queue::read(const Tensor& tensor, Backend::ReadDone done) {
   push(std::make_unique<ReadTask>(tensor, std::move(done)));
 }
 
-void Queue::synchronize(Backend::FenceDone done) { push(std::make_unique<FenceTask>(std::move(done))); }
+void Queue::synchronize(Backend::FenceDone done) {
+  push(std::make_unique<FenceTask>(std::move(done)));
+}
 
 void Queue::receive(const Tensor& source, Queue& from, const Tensor& copy) {
   auto task = std::make_unique<ReceiveTask>(copy);
@@ -114,18 +116,19 @@ void Queue::receive(const Tensor& source, Queue& from, const Tensor& copy) {
   push(std::move(task));
 }
 
-void Queue::flush() { push(std::make_unique<FlushTask>()); }
+void Queue::flush() {
+  push(std::make_unique<FlushTask>());
+}
 
 void Queue::push(std::unique_ptr<Task> task) {
   task->bytes += kTaskBytes;
   {
     std::lock_guard lock(mutex_);
     if (task->bytes > queuedLimit_ - queuedBytes_) {
-      throw Error(Code::kMemory,
-                  format("%llu bytes of work are queued and %llu more would pass the bound of %llu: await a read or "
-                         "synchronize() before queueing more, or raise WEIGHTNORM_QUEUE_LIMIT",
-                         static_cast<unsigned long long>(queuedBytes_), static_cast<unsigned long long>(task->bytes),
-                         static_cast<unsigned long long>(queuedLimit_)));
+      throw Error(Code::kMemory, format("%llu bytes of work are queued and %llu more would pass the bound of %llu: await a read or "
+                                        "synchronize() before queueing more, or raise WEIGHTNORM_QUEUE_LIMIT",
+                                        static_cast<unsigned long long>(queuedBytes_), static_cast<unsigned long long>(task->bytes),
+                                        static_cast<unsigned long long>(queuedLimit_)));
     }
     if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
     queuedBytes_ += task->bytes;

@@ -53,7 +53,11 @@ class Queue {
     }
     void run(Queue& queue) override {
       FailurePtr failure;
-      op.visit([&](const Tensor& in) { if (in && !failure) failure = in.storage->failure(); }, [](const Tensor&) {});
+      op.visit(
+          [&](const Tensor& in) {
+            if (in && !failure) failure = in.storage->failure();
+          },
+          [](const Tensor&) {});
       if (!failure) failure = queue.attempt([&] { queue.backend_->run(op); });
       if (failure) op.visit([](const Tensor&) {}, [&](const Tensor& out) { out.storage->fail(failure); });
     }

@@ -17,8 +17,8 @@ Shape::Shape(const int64_t* dims, int rank) : rank_(rank) {
   std::copy(dims, dims + rank, dims_.begin());
   for (int i = 0; i < rank; ++i) {
     if (dims[i] < 1) {
-      throw Error(Code::kShape, format("shape %s has no elements: dimension %d is %lld, every dimension must be at least 1",
-                                       str().c_str(), i, static_cast<long long>(dims[i])));
+      throw Error(Code::kShape, format("shape %s has no elements: dimension %d is %lld, every dimension must be at least 1", str().c_str(),
+                                       i, static_cast<long long>(dims[i])));
     }
     if (dims[i] > kMaxElements / size_) {
       throw Error(Code::kMemory, format("shape %s has more than 2^53 elements", str().c_str()));

@@ -12,7 +12,9 @@ Storage::Storage(std::shared_ptr<Device> device, uint64_t bytes) : device_(std::
   device_->budget().reserve(bytes_);
 }
 
-Storage::~Storage() { device_->budget().release(bytes_); }
+Storage::~Storage() {
+  device_->budget().release(bytes_);
+}
 
 Buffer& Storage::buffer() {
   if (!buffer_) buffer_ = device_->allocate(bytes_);

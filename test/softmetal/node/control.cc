@@ -1,10 +1,10 @@
 // control.h for JavaScript: lets specs set faults, and read counters and violations, of the software Metal in their process.
+#include "softmetal/control.h"
+
 #include <napi.h>
 
 #include <algorithm>
 #include <string>
-
-#include "softmetal/control.h"
 
 namespace {
 
@@ -45,7 +45,9 @@ Napi::Value resetCounters(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value liveObjects(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(softmetal_live_objects())); }
+Napi::Value liveObjects(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(softmetal_live_objects()));
+}
 
 Napi::Value violationCount(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(softmetal_violation_count()));

@@ -7,8 +7,8 @@ namespace weightnorm::metal {
 
 namespace {
 
-constexpr int64_t kFewOutputs = 8;     // a group; below this an 8x8 matrix tile would be mostly padding
-constexpr int64_t kFewTiles = 64;      // smaller tiles than that many large ones would keep the GPU busier
+constexpr int64_t kFewOutputs = 8;  // a group; below this an 8x8 matrix tile would be mostly padding
+constexpr int64_t kFewTiles = 64;   // smaller tiles than that many large ones would keep the GPU busier
 constexpr int64_t kNarrowExtent = int64_t{1} << 30;
 constexpr uint32_t kGemmThreads = 128;
 
@@ -25,13 +25,16 @@ struct ConvParams {  // kernels/conv.h
 };
 static_assert(sizeof(ConvParams) == 144);
 
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 ConvAxis convAxis(const core::ConvOp& op, int d) {
   const int rank = op.x.shape.rank(), at = rank - 2 + d;
   const auto i = static_cast<size_t>(d);
   if (rank == 3 && d == 0) return {1, 1, 1, 1, 0, 1, 0};
-  ConvAxis axis{op.x.shape[at], op.y.shape[at], op.stride[i], op.dilation[i], op.padBegin[i], static_cast<uint32_t>(op.weight.shape[at]), 0};
+  ConvAxis axis{
+      op.x.shape[at], op.y.shape[at], op.stride[i], op.dilation[i], op.padBegin[i], static_cast<uint32_t>(op.weight.shape[at]), 0};
   // Steps never taken would only widen the arithmetic.
   if ((op.transposed ? axis.in : axis.out) == 1) axis.stride = 1;
   if (axis.kernel == 1) axis.dilation = 1;

@@ -16,7 +16,9 @@ struct LinearParams {  // kernels/linear.metal
   uint32_t aligned;
 };
 
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 // Everything but the two factors of the product.
 Dispatch& bindEpilogue(Dispatch& dispatch, const core::LinearOp& op, const LinearParams& params) {
@@ -35,7 +37,9 @@ void encode(Encoder& encoder, const core::LinearOp& op) {
                             op.post.param,
                             K % 4 == 0};
   const Constants constants = Constants()
-                                  .set(0, !op.scale ? 0u : op.scale.size() == 1 ? 1u : 2u)
+                                  .set(0, !op.scale              ? 0u
+                                          : op.scale.size() == 1 ? 1u
+                                                                 : 2u)
                                   .set(1, static_cast<bool>(op.bias))
                                   .set(2, static_cast<uint32_t>(op.post.kind))
                                   .set(3, op.post.logScale);

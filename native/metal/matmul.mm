@@ -16,7 +16,9 @@ struct MatmulParams {  // kernels/matmul.metal
   uint32_t M, N, K, alignedA, alignedB, unused;
 };
 
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 // Element strides of `shape`'s leading axes, right-aligned to kBatchAxes; 0 where it is broadcast.
 void batchStrides(const core::Shape& shape, uint64_t* strides) {
@@ -58,7 +60,8 @@ void encode(Encoder& encoder, const core::MatmulOp& op) {
       .input(1, op.b)
       .output(2, op.y)
       .value(3, params)
-      .groups(MTLSizeMake(static_cast<NSUInteger>(ceilDiv(N, tile)), static_cast<NSUInteger>(ceilDiv(M, tile)), static_cast<NSUInteger>(batches)),
+      .groups(MTLSizeMake(static_cast<NSUInteger>(ceilDiv(N, tile)), static_cast<NSUInteger>(ceilDiv(M, tile)),
+                          static_cast<NSUInteger>(batches)),
               MTLSizeMake(kGemmThreads, 1, 1));
 }
 

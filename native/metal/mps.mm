@@ -36,14 +36,15 @@ void mpsProduct(Encoder& encoder, const core::Tensor& a, const core::Tensor& b, 
                 int64_t n, int64_t k) {
   encoder.external({{&a, nullptr, Access::kRead}, {&b, nullptr, Access::kRead}, result}, [&](id<MTLCommandBuffer> commandBuffer) {
     MPSMatrixMultiplication* product = [[MPSMatrixMultiplication alloc] initWithDevice:encoder.device().handle()
-                                                                          transposeLeft:NO
-                                                                         transposeRight:transposeB
-                                                                             resultRows:static_cast<NSUInteger>(m)
-                                                                          resultColumns:static_cast<NSUInteger>(n)
-                                                                        interiorColumns:static_cast<NSUInteger>(k)
-                                                                                  alpha:1.0
-                                                                                   beta:0.0];
-    if (!product) throw core::Error(core::Code::kExecution, "Metal Performance Shaders refused a matrix product; WEIGHTNORM_MPS=0 does without them");
+                                                                         transposeLeft:NO
+                                                                        transposeRight:transposeB
+                                                                            resultRows:static_cast<NSUInteger>(m)
+                                                                         resultColumns:static_cast<NSUInteger>(n)
+                                                                       interiorColumns:static_cast<NSUInteger>(k)
+                                                                                 alpha:1.0
+                                                                                  beta:0.0];
+    if (!product)
+      throw core::Error(core::Code::kExecution, "Metal Performance Shaders refused a matrix product; WEIGHTNORM_MPS=0 does without them");
     MetalBuffer& target = result.tensor ? metalBuffer(*result.tensor) : *result.memory;
     MPSMatrix* left = matrix(metalBuffer(a).handle(), m, k);
     MPSMatrix* right = transposeB ? matrix(metalBuffer(b).handle(), n, k) : matrix(metalBuffer(b).handle(), k, n);

@@ -62,8 +62,8 @@ struct RowsLaunch {
   uint64_t groups;
   uint32_t threads;
 };
-RowsLaunch rowsLaunch(Encoder& encoder, const std::string& library, const std::string& prefix, const Chunking& chunks,
-                      int64_t rows, int64_t columns);
+RowsLaunch rowsLaunch(Encoder& encoder, const std::string& library, const std::string& prefix, const Chunking& chunks, int64_t rows,
+                      int64_t columns);
 
 // How to cut few long rows over several threadgroups; nothing where one threadgroup a row does as well.
 std::optional<SplitParams> splitRows(int64_t rows, int64_t columns, uint32_t width);

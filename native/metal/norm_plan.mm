@@ -11,14 +11,17 @@ namespace {
 constexpr uint32_t kSimdWidth = 32;
 constexpr int64_t kShortRowThreads = 128;  // a threadgroup of several short rows
 constexpr int64_t kLoopThreads = 1024;
-constexpr int64_t kSplitTarget = 1024;     // threadgroups that keep any GPU busy
-constexpr int64_t kSplitMinimum = 8192;    // elements a part
+constexpr int64_t kSplitTarget = 1024;    // threadgroups that keep any GPU busy
+constexpr int64_t kSplitMinimum = 16384;  // elements a part
 constexpr int64_t kSplitMaxParts = 512;
-constexpr int64_t kCachedChunks = 4096;    // 4 chunks in each of 1024 threads
+constexpr int64_t kCachedChunks = 4096;  // 4 chunks in each of 1024 threads
 constexpr int64_t kLongestRun = 512;
 constexpr uint32_t kBoardBytes = 16384;
+constexpr int64_t kFewStrips = 256;
 
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 }  // namespace
 
 NormRule normRule(core::DType gType, const std::optional<double>& eps, NormRule::Output output) {
@@ -37,13 +40,11 @@ Chunking chunking(core::DType dtype, int64_t columns) {
   return {1, std::string("scalar_") + core::name(dtype)};
 }
 
+// A lane should have at least 8 elements, so that finishing a row stays cheap beside reading it.
 std::optional<SimdShare> simdShare(int64_t chunks) {
-  if (chunks <= 4) return SimdShare{4, 1};
-  if (chunks <= 8) return SimdShare{8, 1};
-  if (chunks <= 16) return SimdShare{8, 2};
-  if (chunks <= 32) return SimdShare{16, 2};
-  if (chunks <= 64) return SimdShare{32, 2};
-  if (chunks <= 128) return SimdShare{32, 4};
+  for (const SimdShare share : {SimdShare{4, 1}, {4, 2}, {8, 2}, {16, 2}, {32, 2}, {32, 4}}) {
+    if (chunks <= share.lanes * share.perThread) return share;
+  }
   return std::nullopt;
 }
 
@@ -52,16 +53,16 @@ uint32_t wholeSimdgroups(int64_t threads, uint32_t maxThreads) {
   return static_cast<uint32_t>(std::min(ceilDiv(threads, kSimdWidth) * kSimdWidth, most));
 }
 
-RowsLaunch rowsLaunch(Encoder& encoder, const std::string& library, const std::string& prefix, const Chunking& chunks,
-                      int64_t rows, int64_t columns) {
+RowsLaunch rowsLaunch(Encoder& encoder, const std::string& library, const std::string& prefix, const Chunking& chunks, int64_t rows,
+                      int64_t columns) {
   const int64_t count = columns / chunks.width;
   if (const auto share = simdShare(count)) {
-    const Pipeline& pipeline =
-        encoder.pipeline(library, prefix + "_simd_k" + std::to_string(share->perThread) + "_" + chunks.suffix);
+    const Pipeline& pipeline = encoder.pipeline(library, prefix + "_simd_k" + std::to_string(share->perThread) + "_" + chunks.suffix);
     const uint32_t threads = wholeSimdgroups(kShortRowThreads, pipeline.maxThreads);
     return {pipeline, share->lanes, static_cast<uint64_t>(ceilDiv(rows, threads / share->lanes)), threads};
   }
-  for (const int64_t perThread : {2, 4}) {
+  // Half types have more elements a chunk to hide behind one another, but as much to finish a thread: fewer threads, longer shares.
+  for (const int64_t perThread : chunks.width == 8 ? std::initializer_list<int64_t>{4} : std::initializer_list<int64_t>{2, 4}) {
     const int64_t threads = ceilDiv(ceilDiv(count, perThread), kSimdWidth) * kSimdWidth;
     if (threads > kLoopThreads) continue;
     const Pipeline& pipeline = encoder.pipeline(library, prefix + "_group_k" + std::to_string(perThread) + "_" + chunks.suffix);
@@ -98,20 +99,22 @@ std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width,
   const int64_t most = wholeSimdgroups(width == 8 ? 512 : 1024, maxThreads);
   // 128 bytes of every row, in whole norms; narrower where that leaves too few strips to keep the GPU busy.
   int64_t strip = std::max<int64_t>(1, int64_t{width == 1 ? 32u : 8u * width} / unit) * unit;
-  while (strip % 2 == 0 && strip / 2 % unit == 0 && strip / width > 2 && nest.batches * ceilDiv(columns, strip) < 64) strip /= 2;
+  while (strip % 2 == 0 && strip / 2 % unit == 0 && strip / width > 2 && nest.batches * ceilDiv(columns, strip) < kFewStrips) strip /= 2;
   strip = std::min(strip, columns);
   const int64_t lanes = strip / width;
-  if (lanes > most) return std::nullopt;
+  // Every norm of a strip has its own thread.
+  const int64_t norms = strip / nest.run;
+  if (std::max(lanes, norms) > most) return std::nullopt;
   int64_t depth = std::min(std::bit_floor(static_cast<uint64_t>(most / lanes)), std::bit_ceil(static_cast<uint64_t>(nest.rows)));
   const auto board = [&] { return static_cast<uint32_t>(strip * std::max<int64_t>(1, depth / 2) * 8); };
   while (depth > 1 && board() > kBoardBytes) depth /= 2;
   ColumnLaunch launch;
   const int64_t strips = ceilDiv(columns, strip);
   launch.params = {static_cast<uint32_t>(nest.rows), static_cast<uint32_t>(columns), static_cast<uint32_t>(nest.run),
-                   static_cast<uint32_t>(nest.kept), static_cast<uint32_t>(strip), static_cast<uint32_t>(strips),
-                   static_cast<uint32_t>(lanes), static_cast<uint32_t>(depth), {}};
+                   static_cast<uint32_t>(nest.kept), static_cast<uint32_t>(strip),   static_cast<uint32_t>(strips),
+                   static_cast<uint32_t>(lanes),     static_cast<uint32_t>(depth),   {}};
   launch.groups = static_cast<uint64_t>(nest.batches * strips);
-  launch.threads = wholeSimdgroups(lanes * depth, static_cast<uint32_t>(most));
+  launch.threads = wholeSimdgroups(std::max(lanes * depth, norms), static_cast<uint32_t>(most));
   launch.board = board();
   return launch;
 }

@@ -34,9 +34,8 @@ void appendTiles(Encoder& encoder, const Segment& segment, const core::Nest& nes
   for (int64_t row = 0; row < nest.kept; row += perTile) {
     const auto first = static_cast<uint64_t>(row);
     tiles.push_back({encoder.address(segment.v) + first * rowBytes, encoder.address(segment.g),
-                     encoder.address(segment.scale) + first * sizeof(float),
-                     static_cast<uint32_t>(std::min(perTile, nest.kept - row)), static_cast<uint32_t>(nest.reduced),
-                     share ? share->lanes : 0, chunks.width > 1, static_cast<uint32_t>(row), 0, rule});
+                     encoder.address(segment.scale) + first * sizeof(float), static_cast<uint32_t>(std::min(perTile, nest.kept - row)),
+                     static_cast<uint32_t>(nest.reduced), share ? share->lanes : 0, chunks.width > 1, static_cast<uint32_t>(row), 0, rule});
   }
 }
 

@@ -8,15 +8,14 @@ namespace {
 const core::Tensor kAbsent;
 
 // What every forward kernel binds: v, g, w and the statistic, of which one is the result.
-Dispatch& bindNorm(Dispatch& dispatch, const core::Tensor& v, const core::Tensor& g, const core::Tensor& result,
-                   NormRule::Output output) {
+Dispatch& bindNorm(Dispatch& dispatch, const core::Tensor& v, const core::Tensor& g, const core::Tensor& result, NormRule::Output output) {
   dispatch.input(0, v).input(1, g);
   if (output == NormRule::kWeight) return dispatch.output(2, result).input(3, kAbsent);
   return dispatch.input(2, kAbsent).output(3, result);
 }
 
-void encodeRows(Encoder& encoder, const core::Tensor& v, const core::Tensor& g, const core::Tensor& result, int64_t rows,
-                int64_t columns, const NormRule& rule) {
+void encodeRows(Encoder& encoder, const core::Tensor& v, const core::Tensor& g, const core::Tensor& result, int64_t rows, int64_t columns,
+                const NormRule& rule) {
   const auto output = static_cast<NormRule::Output>(rule.output);
   const Chunking chunks = chunking(v.dtype, columns);
   if (auto split = splitRows(rows, columns, chunks.width)) {
@@ -40,14 +39,12 @@ void encodeRows(Encoder& encoder, const core::Tensor& v, const core::Tensor& g, 
   const RowsLaunch launch = rowsLaunch(encoder, "weight_norm", "wn", chunks, rows, columns);
   const RowsParams params{static_cast<uint64_t>(rows), static_cast<uint32_t>(columns), launch.lanes, rule};
   Dispatch dispatch(encoder, launch.pipeline);
-  bindNorm(dispatch, v, g, result, output)
-      .value(4, params)
-      .groups(MTLSizeMake(launch.groups, 1, 1), MTLSizeMake(launch.threads, 1, 1));
+  bindNorm(dispatch, v, g, result, output).value(4, params).groups(MTLSizeMake(launch.groups, 1, 1), MTLSizeMake(launch.threads, 1, 1));
 }
 
 // False where one strip of columns does not fit a threadgroup.
-bool encodeColumns(Encoder& encoder, const core::Tensor& v, const core::Tensor& g, const core::Tensor& result,
-                   const ColumnNest& nest, const Chunking& chunks, const NormRule& rule) {
+bool encodeColumns(Encoder& encoder, const core::Tensor& v, const core::Tensor& g, const core::Tensor& result, const ColumnNest& nest,
+                   const Chunking& chunks, const NormRule& rule) {
   const Pipeline* pipeline = &encoder.pipeline("weight_norm_columns", "wn_columns_k8_" + chunks.suffix);
   auto launch = columnLaunch(nest, chunks.width, pipeline->maxThreads);
   if (!launch || launch->params.rows > 8 * launch->params.depth) {

@@ -33,9 +33,7 @@ void encodeRows(Encoder& encoder, const core::WeightNormBackwardOp& op, int64_t 
   const RowsLaunch launch = rowsLaunch(encoder, "weight_norm_backward", "wnb", chunks, rows, columns);
   const RowsParams params{static_cast<uint64_t>(rows), static_cast<uint32_t>(columns), launch.lanes, rule};
   Dispatch dispatch(encoder, launch.pipeline);
-  bindGradients(dispatch, op)
-      .value(5, params)
-      .groups(MTLSizeMake(launch.groups, 1, 1), MTLSizeMake(launch.threads, 1, 1));
+  bindGradients(dispatch, op).value(5, params).groups(MTLSizeMake(launch.groups, 1, 1), MTLSizeMake(launch.threads, 1, 1));
 }
 
 // False where one strip of columns does not fit a threadgroup.

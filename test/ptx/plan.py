@@ -41,9 +41,9 @@ def chunking(dtype, columns):
 
 
 def simd_share(chunks):
-    for most, share in ((4, (4, 1)), (8, (8, 1)), (16, (8, 2)), (32, (16, 2)), (64, (32, 2)), (128, (32, 4))):
-        if chunks <= most:
-            return share
+    for lanes, each in ((4, 1), (4, 2), (8, 2), (16, 2), (32, 2), (32, 4)):
+        if chunks <= lanes * each:
+            return lanes, each
     return None
 
 
@@ -58,7 +58,7 @@ def rows_launch(library, prefix, width, suffix, rows, columns):
         name = f'{prefix}_simd_k{share[1]}_{suffix}'
         threads = whole_simdgroups(128, function(library, name).max_threads)
         return name, share[0], ceil_div(rows, threads // share[0]), threads
-    for each in (2, 4):
+    for each in (4,) if width == 8 else (2, 4):
         threads = ceil_div(ceil_div(count, each), 32) * 32
         name = f'{prefix}_group_k{each}_{suffix}'
         if threads <= 1024 and threads <= function(library, name).max_threads:
@@ -70,7 +70,7 @@ def rows_launch(library, prefix, width, suffix, rows, columns):
 def split_rows(rows, columns, width):
     if columns // width <= 4096 or rows >= 1024:
         return None
-    wanted = min(ceil_div(1024, rows), ceil_div(columns, 8192), 512)
+    wanted = min(ceil_div(1024, rows), ceil_div(columns, 16384), 512)
     length = ceil_div(ceil_div(columns, max(wanted, 2)), width) * width
     return ceil_div(columns, length), length
 
@@ -96,18 +96,18 @@ def column_launch(shape, width, max_threads):
     columns, unit = kept * run, math.lcm(run, width)
     most = whole_simdgroups(512 if width == 8 else 1024, max_threads)
     strip = max(1, (32 if width == 1 else 8 * width) // unit) * unit
-    while strip % 2 == 0 and strip // 2 % unit == 0 and strip // width > 2 and batches * ceil_div(columns, strip) < 64:
+    while strip % 2 == 0 and strip // 2 % unit == 0 and strip // width > 2 and batches * ceil_div(columns, strip) < 256:
         strip //= 2
     strip = min(strip, columns)
     lanes = strip // width
-    if lanes > most:
+    if max(lanes, strip // run) > most:
         return None
     depth = min(1 << ((most // lanes).bit_length() - 1), 1 << (rows - 1).bit_length())
     while depth > 1 and strip * max(1, depth // 2) * 8 > 16384:
         depth //= 2
     strips = ceil_div(columns, strip)
     params = struct.pack('8I', rows, columns, run, kept, strip, strips, lanes, depth)
-    return params, batches * strips, whole_simdgroups(lanes * depth, most), strip * max(1, depth // 2) * 8, depth
+    return params, batches * strips, whole_simdgroups(max(lanes * depth, strip // run), most), strip * max(1, depth // 2) * 8, depth
 
 
 def nest_params(axes):

@@ -6,7 +6,7 @@
 #include "common.h"
 
 constant bool kTransposed [[function_constant(0)]];
-constant bool kWide [[function_constant(1)]];  // an index or extent passes 32 bits
+constant bool kWide [[function_constant(1)]];   // an index or extent passes 32 bits
 constant uint kScale [[function_constant(2)]];  // 0 none, 1 one value, 2 one an output channel, 3 one an input channel
 constant bool kBias [[function_constant(3)]];
 constant bool kResidual [[function_constant(4)]];
@@ -36,7 +36,8 @@ struct ConvParams {  // conv.mm
 // Taps and input indices of the output indices of one phase of one axis:
 // output o = position * outStride + phase reads input position * step + base + tap * tapStep, for tap = 0 .. taps - 1,
 // which is the kernel's tap first + tap * every.
-template <typename I> struct Reach {
+template <typename I>
+struct Reach {
   I step, base, tapStep;
   uint taps, first, every;
 };
@@ -50,7 +51,8 @@ inline uint common_divisor(uint a, uint b) {
   return a;
 }
 
-template <typename I> inline Reach<I> reach(constant ConvAxis& axis, uint phase) {
+template <typename I>
+inline Reach<I> reach(constant ConvAxis& axis, uint phase) {
   if (!kTransposed) {
     Reach<I> r = {I(axis.stride), I(-axis.padBegin), I(axis.dilation), axis.kernel_size, 0, 1};
     return r;
@@ -76,7 +78,8 @@ template <typename I> inline Reach<I> reach(constant ConvAxis& axis, uint phase)
 }
 
 // The input index that an index past the ends stands for; false where it stands for zero.
-template <typename I> inline bool inside(thread I& i, I length) {
+template <typename I>
+inline bool inside(thread I& i, I length) {
   if (i >= 0 && i < length) return true;
   if (kTransposed || kPadMode == kPadZeros) return false;
   if (kPadMode == kPadReflect) i = i < 0 ? -i : 2 * (length - 1) - i;
@@ -99,7 +102,8 @@ struct ConvPrologue {
   }
 };
 
-template <typename T> struct ConvEpilogue {
+template <typename T>
+struct ConvEpilogue {
   device const float* scale;
   device const uchar* bias;
   device const T* residual;
@@ -121,16 +125,15 @@ template <typename T> struct ConvEpilogue {
   }
 };
 
-#define CONV_ARGUMENTS(T)                                                                                             \
-  device const T *x [[buffer(0)]], device const T *weight [[buffer(1)]], device const uchar *bias [[buffer(2)]],      \
-      device const float *scale [[buffer(3)]], device const T *residual [[buffer(4)]],                                \
-      device const T *running [[buffer(5)]], device const uchar *preAlpha [[buffer(6)]],                              \
-      device const uchar *postAlpha [[buffer(7)]], device T *y [[buffer(8)]], constant ConvParams &p [[buffer(9)]]
+#define CONV_ARGUMENTS(T)                                                                                                     \
+  device const T *x [[buffer(0)]], device const T *weight [[buffer(1)]], device const uchar *bias [[buffer(2)]],              \
+      device const float *scale [[buffer(3)]], device const T *residual [[buffer(4)]], device const T *running [[buffer(5)]], \
+      device const uchar *preAlpha [[buffer(6)]], device const uchar *postAlpha [[buffer(7)]], device T *y [[buffer(8)]],     \
+      constant ConvParams &p [[buffer(9)]]
 // The same, handed on to a function.
-#define CONV_PARAMETERS(T)                                                                                            \
-  device const T *x, device const T *weight, device const uchar *bias, device const float *scale,                     \
-      device const T *residual, device const T *running, device const uchar *preAlpha, device const uchar *postAlpha, \
-      device T *y, constant ConvParams &p
+#define CONV_PARAMETERS(T)                                                                                                  \
+  device const T *x, device const T *weight, device const uchar *bias, device const float *scale, device const T *residual, \
+      device const T *running, device const uchar *preAlpha, device const uchar *postAlpha, device T *y, constant ConvParams &p
 #define CONV_FORWARD x, weight, bias, scale, residual, running, preAlpha, postAlpha, y, p
 #define CONV_PROLOGUE {scale, preAlpha, p.preType, p.preParam}
 #define CONV_EPILOGUE {scale, bias, residual, running, postAlpha, p.biasType, p.postType, p.postParam, p.outScale}

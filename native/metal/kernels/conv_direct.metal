@@ -20,7 +20,8 @@ inline void conv_element(CONV_PARAMETERS(T), ulong i) {
   for (uint c = 0; c < p.channels; c++) {
     const uint channel = inGroup * p.channels + c;
     device const T* from = x + (batch * p.groups * p.channels + channel) * ulong(p.axis[0].in) * ulong(p.axis[1].in);
-    device const T* taps = weight + (kTransposed ? ulong(channel) * p.outputs + output % p.outputs : ulong(output) * p.channels + c) * kernel_area;
+    device const T* taps =
+        weight + (kTransposed ? ulong(channel) * p.outputs + output % p.outputs : ulong(output) * p.channels + c) * kernel_area;
     for (uint kh = 0; kh < rh.taps; kh++) {
       I ih = baseH + I(kh) * rh.tapStep;
       if (!inside(ih, inH)) continue;

@@ -31,7 +31,8 @@ struct Walk {
 };
 
 // The weight of a group as [outputs, K]: rows contiguous, or for a transposed convolution [channels, outputs, taps].
-template <typename T, typename I, int BM> struct LoadWeight {
+template <typename T, typename I, int BM>
+struct LoadWeight {
   LoadRows<T, BM> rows;  // plain convolutions
   device const T* weight;
   uint channels, outputs, first, thread_index;
@@ -58,7 +59,8 @@ template <typename T, typename I, int BM> struct LoadWeight {
 };
 
 // Columns of x: one output position each, gathered tap by tap.
-template <typename T, typename I, int BN> struct LoadInput {
+template <typename T, typename I, int BN>
+struct LoadInput {
   device const T* x;  // of this batch and group
   uint channels, firstChannel, thread_index;
   Reach<I> h, w;
@@ -88,13 +90,15 @@ struct Position {
   ulong batch, h, w;
   bool valid;
 };
-template <typename U> inline Position position_of(U n, U positionsH, U positionsW, ulong batches) {
+template <typename U>
+inline Position position_of(U n, U positionsH, U positionsW, ulong batches) {
   const U plane = n / positionsW;
   const Position at = {plane / positionsH, plane % positionsH, n % positionsW, plane / positionsH < batches};
   return at;
 }
 
-template <typename T> struct StoreConv {
+template <typename T>
+struct StoreConv {
   device T* y;
   constant ConvParams* p;
   ConvEpilogue<T> epilogue;
@@ -162,15 +166,15 @@ inline void conv_tile(CONV_PARAMETERS(T), uint3 group, thread Tile& tile, thread
   b.prologue.param = p.preParam;
   b.walk.start(tile.thread_index / BN, h.taps, w.taps);
 
-  const StoreConv<T> store = {y,          &p,      CONV_EPILOGUE, start,  positionsH, positionsW,
-                              strideH, strideW, phaseH,        phaseW, inGroup * p.outputs};
+  const StoreConv<T> store = {y, &p, CONV_EPILOGUE, start, positionsH, positionsW, strideH, strideW, phaseH, phaseW, inGroup * p.outputs};
   gemm_tile<BM, BN, false>(a, b, store, K, memory, tile);
 }
 
 template <typename T, int BM, int BN>
 [[kernel, max_total_threads_per_threadgroup(kGemmThreads)]] void conv_gemm(CONV_ARGUMENTS(T), uint3 group [[threadgroup_position_in_grid]],
-                          uint thread_index [[thread_index_in_threadgroup]],
-                          uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+                                                                           uint thread_index [[thread_index_in_threadgroup]],
+                                                                           uint simdgroup [[simdgroup_index_in_threadgroup]],
+                                                                           uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float memory[GEMM_MEMORY(BM, BN)];
   Tile tile = {thread_index, simdgroup, lane, 0, 0};
   if (kWide) {
@@ -180,10 +184,10 @@ template <typename T, int BM, int BN>
   }
 }
 
-#define CONV(name, T)                                                                                               \
-  template [[host_name("conv_gemm_64x64_" name)]] [[kernel]] decltype(conv_gemm<T, 64, 64>) conv_gemm<T, 64, 64>;   \
-  template [[host_name("conv_gemm_64x32_" name)]] [[kernel]] decltype(conv_gemm<T, 64, 32>) conv_gemm<T, 64, 32>;   \
-  template [[host_name("conv_gemm_32x64_" name)]] [[kernel]] decltype(conv_gemm<T, 32, 64>) conv_gemm<T, 32, 64>;   \
+#define CONV(name, T)                                                                                             \
+  template [[host_name("conv_gemm_64x64_" name)]] [[kernel]] decltype(conv_gemm<T, 64, 64>) conv_gemm<T, 64, 64>; \
+  template [[host_name("conv_gemm_64x32_" name)]] [[kernel]] decltype(conv_gemm<T, 64, 32>) conv_gemm<T, 64, 32>; \
+  template [[host_name("conv_gemm_32x64_" name)]] [[kernel]] decltype(conv_gemm<T, 32, 64>) conv_gemm<T, 32, 64>; \
   template [[host_name("conv_gemm_32x32_" name)]] [[kernel]] decltype(conv_gemm<T, 32, 32>) conv_gemm<T, 32, 32>;
 CONV("float32", float)
 CONV("float16", half)

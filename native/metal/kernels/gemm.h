@@ -4,6 +4,7 @@
 // and place, so an element depends only on its row of A and its column of B.
 #pragma once
 #include <metal_simdgroup_matrix>
+
 #include "common.h"
 
 enum : uint {
@@ -72,7 +73,8 @@ inline void gemm_tile(thread LoadA& a, thread LoadB& b, thread const Store& stor
 }
 
 // A matrix whose rows are contiguous in K: [rows, K] with `pitch` elements a row, staged [ROWS][kPitchA].
-template <typename T, int ROWS> struct LoadRows {
+template <typename T, int ROWS>
+struct LoadRows {
   device const T* matrix;
   ulong pitch;
   uint rows, K, first, thread_index;
@@ -99,7 +101,8 @@ template <typename T, int ROWS> struct LoadRows {
 };
 
 // A matrix whose rows run along N: [K, columns], staged [kStep][GEMM_PITCH_B(COLUMNS)].
-template <typename T, int COLUMNS> struct LoadColumns {
+template <typename T, int COLUMNS>
+struct LoadColumns {
   device const T* matrix;
   ulong pitch;
   uint columns, K, first, thread_index;

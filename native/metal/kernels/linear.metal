@@ -34,8 +34,8 @@ struct LinearEpilogue {
   }
 };
 
-#define LINEAR_ARGUMENTS(T)                                                                                    \
-  device const T *x [[buffer(0)]], device const T *weight [[buffer(1)]], device const uchar *bias [[buffer(2)]], \
+#define LINEAR_ARGUMENTS(T)                                                                                        \
+  device const T *x [[buffer(0)]], device const T *weight [[buffer(1)]], device const uchar *bias [[buffer(2)]],   \
       device const float *scale [[buffer(3)]], device const uchar *alpha [[buffer(4)]], device T *y [[buffer(5)]], \
       constant LinearParams &p [[buffer(6)]]
 #define LINEAR_EPILOGUE {scale, bias, alpha, p.biasType, p.alphaType, p.postParam}
@@ -74,7 +74,8 @@ template <typename T>
 }
 INSTANTIATE(linear_few)
 
-template <typename T> struct StoreLinear {
+template <typename T>
+struct StoreLinear {
   device T* y;
   uint rows, outputs;
   LinearEpilogue epilogue;
@@ -85,9 +86,11 @@ template <typename T> struct StoreLinear {
 };
 
 template <typename T, int BM, int BN>
-[[kernel, max_total_threads_per_threadgroup(kGemmThreads)]] void linear_gemm(LINEAR_ARGUMENTS(T), uint2 group [[threadgroup_position_in_grid]],
-                            uint thread_index [[thread_index_in_threadgroup]],
-                            uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+[[kernel, max_total_threads_per_threadgroup(kGemmThreads)]] void linear_gemm(LINEAR_ARGUMENTS(T),
+                                                                             uint2 group [[threadgroup_position_in_grid]],
+                                                                             uint thread_index [[thread_index_in_threadgroup]],
+                                                                             uint simdgroup [[simdgroup_index_in_threadgroup]],
+                                                                             uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float memory[GEMM_MEMORY(BM, BN)];
   // Rows beyond 32 bits are the grid's: the tile counts from its own first row.
   const ulong start = ulong(group.y) * BM;
@@ -99,8 +102,8 @@ template <typename T, int BM, int BN>
   gemm_tile<BM, BN, true>(a, b, store, p.K, memory, tile);
 }
 
-#define LINEAR(name, T)                                                                                                      \
-  template [[host_name("linear_gemm_64_" name)]] [[kernel]] decltype(linear_gemm<T, 64, 64>) linear_gemm<T, 64, 64>;         \
+#define LINEAR(name, T)                                                                                              \
+  template [[host_name("linear_gemm_64_" name)]] [[kernel]] decltype(linear_gemm<T, 64, 64>) linear_gemm<T, 64, 64>; \
   template [[host_name("linear_gemm_32_" name)]] [[kernel]] decltype(linear_gemm<T, 32, 32>) linear_gemm<T, 32, 32>;
 LINEAR("float32", float)
 LINEAR("float16", half)
@@ -108,8 +111,8 @@ LINEAR("bfloat16", bf16)
 
 [[kernel]] void linear_finish(device const float* product [[buffer(0)]], device const uchar* bias [[buffer(2)]],
                               device const float* scale [[buffer(3)]], device const uchar* alpha [[buffer(4)]],
-                              device float* y [[buffer(5)]], constant LinearParams& p [[buffer(6)]],
-                              uint2 at [[thread_position_in_grid]], uint2 grid [[threads_per_grid]]) {
+                              device float* y [[buffer(5)]], constant LinearParams& p [[buffer(6)]], uint2 at [[thread_position_in_grid]],
+                              uint2 grid [[threads_per_grid]]) {
   const LinearEpilogue epilogue = LINEAR_EPILOGUE;
   for (ulong row = at.y; row < p.rows; row += grid.y) {
     for (uint o = at.x; o < p.outputs; o += grid.x) {

@@ -7,7 +7,8 @@ struct MatmulParams {  // matmul.mm
   uint M, N, K, alignedA, alignedB, unused;
 };
 
-template <typename T> struct StoreMatrix {
+template <typename T>
+struct StoreMatrix {
   device T* y;
   uint rows, columns;
   void put(uint row, uint column, float value) const {
@@ -16,10 +17,12 @@ template <typename T> struct StoreMatrix {
 };
 
 template <typename T, int BM, int BN>
-[[kernel, max_total_threads_per_threadgroup(kGemmThreads)]] void matmul(device const T* a [[buffer(0)]], device const T* b [[buffer(1)]], device T* y [[buffer(2)]],
-                       constant MatmulParams& p [[buffer(3)]], uint3 group [[threadgroup_position_in_grid]],
-                       uint thread_index [[thread_index_in_threadgroup]], uint simdgroup [[simdgroup_index_in_threadgroup]],
-                       uint lane [[thread_index_in_simdgroup]]) {
+[[kernel, max_total_threads_per_threadgroup(kGemmThreads)]] void matmul(device const T* a [[buffer(0)]], device const T* b [[buffer(1)]],
+                                                                        device T* y [[buffer(2)]], constant MatmulParams& p [[buffer(3)]],
+                                                                        uint3 group [[threadgroup_position_in_grid]],
+                                                                        uint thread_index [[thread_index_in_threadgroup]],
+                                                                        uint simdgroup [[simdgroup_index_in_threadgroup]],
+                                                                        uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float memory[GEMM_MEMORY(BM, BN)];
   const ulong batch = group.z;
   ulong rest = batch, offsetA = 0, offsetB = 0;
@@ -36,8 +39,8 @@ template <typename T, int BM, int BN>
   gemm_tile<BM, BN, false>(loadA, loadB, store, p.K, memory, tile);
 }
 
-#define MATMUL(name, T)                                                                                    \
-  template [[host_name("matmul_64_" name)]] [[kernel]] decltype(matmul<T, 64, 64>) matmul<T, 64, 64>;      \
+#define MATMUL(name, T)                                                                               \
+  template [[host_name("matmul_64_" name)]] [[kernel]] decltype(matmul<T, 64, 64>) matmul<T, 64, 64>; \
   template [[host_name("matmul_32_" name)]] [[kernel]] decltype(matmul<T, 32, 32>) matmul<T, 32, 32>;
 MATMUL("float32", float)
 MATMUL("float16", half)

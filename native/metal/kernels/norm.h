@@ -18,9 +18,9 @@ struct NormRule {
 struct Place {
   uint thread_index, threads, simdgroup, lane, simdgroups;
 };
-#define PLACE_ARGUMENTS                                                                            \
-  uint thread_index [[thread_index_in_threadgroup]], uint threads [[threads_per_threadgroup]],     \
-      uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],  \
+#define PLACE_ARGUMENTS                                                                           \
+  uint thread_index [[thread_index_in_threadgroup]], uint threads [[threads_per_threadgroup]],    \
+      uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]], \
       uint simdgroups [[simdgroups_per_threadgroup]]
 #define PLACE {thread_index, threads, simdgroup, lane, simdgroups}
 
@@ -60,17 +60,20 @@ inline uint group_peak(uint bits, threadgroup float2* part, thread const Place& 
 }
 
 // W neighbouring elements as they lie in memory: 16 bytes, or one element where rows are not 16-byte aligned.
-template <typename T, int W> struct Chunk {
+template <typename T, int W>
+struct Chunk {
   typedef T raw;
   static void open(T r, thread float* x) { x[0] = widen(r); }
   static T close(thread const float* x) { return narrow<T>(x[0]); }
 };
-template <> struct Chunk<float, 4> {
+template <>
+struct Chunk<float, 4> {
   typedef float4 raw;
   static void open(float4 r, thread float* x) { x[0] = r.x, x[1] = r.y, x[2] = r.z, x[3] = r.w; }
   static float4 close(thread const float* x) { return float4(x[0], x[1], x[2], x[3]); }
 };
-template <> struct Chunk<half, 8> {
+template <>
+struct Chunk<half, 8> {
   typedef uint4 raw;
   static void open(uint4 r, thread float* x) {
     const half4 a = as_type<half4>(r.xy), b = as_type<half4>(r.zw);
@@ -81,28 +84,35 @@ template <> struct Chunk<half, 8> {
     return uint4(as_type<uint2>(a), as_type<uint2>(b));
   }
 };
-template <> struct Chunk<bf16, 8> {
+template <>
+struct Chunk<bf16, 8> {
   typedef uint4 raw;
   static void open(uint4 r, thread float* x) {
     const float4 even = as_type<float4>(r << 16), odd = as_type<float4>(r & 0xffff0000u);
     x[0] = even.x, x[1] = odd.x, x[2] = even.y, x[3] = odd.y, x[4] = even.z, x[5] = odd.z, x[6] = even.w, x[7] = odd.w;
   }
-  static uint4 close(thread const float* x) {
-    uint4 r;
-    r.x = uint(round_bf16(x[0])) | uint(round_bf16(x[1])) << 16;
-    r.y = uint(round_bf16(x[2])) | uint(round_bf16(x[3])) << 16;
-    r.z = uint(round_bf16(x[4])) | uint(round_bf16(x[5])) << 16;
-    r.w = uint(round_bf16(x[6])) | uint(round_bf16(x[7])) << 16;
-    return r;
+  static uint4 close(thread const float* x) { return uint4(pair(x[0], x[1]), pair(x[2], x[3]), pair(x[4], x[5]), pair(x[6], x[7])); }
+  // Both rounded to nearest even, without a branch; NaN stays a quiet NaN.
+  static uint pair(float low, float high) { return (rounded(low) >> 16) | (rounded(high) & 0xffff0000u); }
+  static uint rounded(float x) {
+    const uint bits = as_type<uint>(x);
+    return isnan(x) ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
   }
 };
 
 // The product of two half-width values is exact in float, so their sums need no product error term.
-template <typename T> inline bool exact_products() { return true; }
-template <> inline bool exact_products<float>() { return false; }
+template <typename T>
+inline bool exact_products() {
+  return true;
+}
+template <>
+inline bool exact_products<float>() {
+  return false;
+}
 
 // Running sum of products over chunks, four independent pairs. Two products of half types share one addition.
-template <typename T, int W> struct Products {
+template <typename T, int W>
+struct Products {
   float hi[W > 4 ? 4 : W];
   float lo[W > 4 ? 4 : W];
 
@@ -127,20 +137,29 @@ template <typename T, int W> struct Products {
 };
 
 // Bits of the largest magnitude: ordered like the values, and not flushed when subnormal.
-template <int W> inline uint peak_bits(thread const float* x) {
+template <int W>
+inline uint peak_bits(thread const float* x) {
   uint bits = 0;
   for (int i = 0; i < W; i++) bits = max(bits, as_type<uint>(x[i]) & 0x7fffffffu);
   return bits;
 }
 
 // 2^e for -126 <= e <= 127.
-inline float pow2(int e) { return as_type<float>(uint(e + 127) << 23); }
-inline int exponent_of(uint bits) { return int((bits >> 23) & 0xffu) - 127; }
+inline float pow2(int e) {
+  return as_type<float>(uint(e + 127) << 23);
+}
+inline int exponent_of(uint bits) {
+  return int((bits >> 23) & 0xffu) - 127;
+}
 // Power of two that brings a magnitude near 1 (as near as one normal factor can).
-inline int rescale(uint peak) { return clamp(-exponent_of(peak), -126, 126); }
+inline int rescale(uint peak) {
+  return clamp(-exponent_of(peak), -126, 126);
+}
 
 // A sum of squares far from both ends of float's range, so that nothing in it over- or underflowed.
-inline bool in_range(float sum) { return sum >= 8.67361738e-19f && sum <= 1.26765060e30f; }
+inline bool in_range(float sum) {
+  return sum >= 8.67361738e-19f && sum <= 1.26765060e30f;
+}
 
 // sqrt(hi + lo), correctly rounded but for rare ties.
 inline float sqrt_sum(float2 s) {
@@ -164,7 +183,9 @@ struct RowScale {
   float apply(float v) const { return plain ? v * s : (v * before * s) * after; }
 };
 
-inline bool is_normal(float x) { return fabs(x) >= 1.17549435e-38f && fabs(x) <= 3.40282347e38f; }
+inline bool is_normal(float x) {
+  return fabs(x) >= 1.17549435e-38f && fabs(x) <= 3.40282347e38f;
+}
 
 inline RowScale plain_scale(float s) {
   RowScale r = {s, 1.0f, 1.0f, true};
@@ -172,7 +193,9 @@ inline RowScale plain_scale(float s) {
 }
 
 // True where eps decides the norm (NaN passes through).
-inline bool eps_clamps(Norm norm, constant NormRule& rule) { return rule.epsMode == kEpsClamp && norm.whole() < rule.eps; }
+inline bool eps_clamps(Norm norm, constant NormRule& rule) {
+  return rule.epsMode == kEpsClamp && norm.whole() < rule.eps;
+}
 // True where a row has no direction and its results are 0. With eps 0 a row of true zeros goes on to give NaN.
 inline bool vanishes(Norm norm, constant NormRule& rule) {
   return norm.n == 0.0f && rule.epsMode != kEpsClamp && (rule.epsMode == kEpsUnset || !norm.zero);
@@ -191,15 +214,33 @@ inline RowScale row_scale(Norm norm, float g, constant NormRule& rule) {
   return r;
 }
 
-// The value norm and scale operations store.
-inline float row_statistic(Norm norm, float g, constant NormRule& rule) {
-  if (rule.output == kOutputNorm) return norm.whole();
-  const RowScale r = row_scale(norm, g, rule);
-  return (r.s * r.after) * r.before;
+// What a row's norm leads to: the scale of its elements, or in `s` alone the value that norm and scale operations store.
+struct NormFinish {
+  float gain;
+  constant NormRule* rule;
+
+  RowScale of(Norm norm) const {
+    if (rule->output == kOutputNorm) return plain_scale(norm.whole());
+    const RowScale r = row_scale(norm, gain, *rule);
+    return rule->output == kOutputScale ? plain_scale((r.s * r.after) * r.before) : r;
+  }
+};
+inline NormFinish finish_of(device const uchar* g, ulong i, constant NormRule& rule) {
+  const NormFinish finish = {rule.output == kOutputNorm ? 0.0f : load_any(g, rule.gType, i), &rule};
+  return finish;
+}
+// A scale on its way through threadgroup memory; w < 0 says that there is none yet.
+inline float4 pack_scale(RowScale r) {
+  return float4(r.s, r.before, r.after, r.plain ? 1.0f : 0.0f);
+}
+inline RowScale unpack_scale(float4 p) {
+  const RowScale r = {p.x, p.y, p.z, p.w > 0.0f};
+  return r;
 }
 
 // One row, its chunks first, first + step, ... below `count` in this thread's registers: v is read once.
-template <typename T, int W, int K> struct CachedRow {
+template <typename T, int W, int K>
+struct CachedRow {
   typename Chunk<T, W>::raw chunks[K];
 
   void load(device const T* v, uint first, uint step, uint count) {
@@ -245,7 +286,8 @@ template <typename T, int W, int K> struct CachedRow {
 };
 
 // One row of any length, read from memory for every sum: four chunks in flight.
-template <typename T, int W> struct LoopedRow {
+template <typename T, int W>
+struct LoopedRow {
   device const T* v;
   uint first, step, count;
 
@@ -312,7 +354,8 @@ inline Norm norm_of(RangedSum s) {
 
 // The squares of a row that `lanes` neighbouring lanes share. Where the sum is doubtful, a second look at the row scaled
 // by a power of two. Every lane of the simdgroup must come here; `valid` is false for lanes that have no row.
-template <typename Row> inline RangedSum simd_squares(thread const Row& row, uint lanes, bool valid) {
+template <typename Row>
+inline RangedSum simd_squares(thread const Row& row, uint lanes, bool valid) {
   RangedSum s = {simd_add(row.squares(1.0f), lanes), 0};
   const bool doubtful = valid && !in_range(s.sum.x);
   if (simd_any(doubtful)) {
@@ -325,16 +368,32 @@ template <typename Row> inline RangedSum simd_squares(thread const Row& row, uin
   }
   return s;
 }
-// The same for a row that a whole threadgroup shares.
+// The same for a row that a whole threadgroup shares, after a first look that was doubtful (or to know the sum everywhere).
+template <typename Row>
+inline RangedSum group_second_look(thread const Row& row, threadgroup float2* part, thread const Place& at) {
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  const uint peak = group_peak(row.peak(), part, at);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  const RangedSum s = {group_add(row.squares(pow2(rescale(peak))), part, at), peak == 0 ? kZeroRow : rescale(peak)};
+  return s;
+}
 template <typename Row>
 inline RangedSum group_squares(thread const Row& row, threadgroup float2* part, thread const Place& at) {
-  RangedSum s = {group_add(row.squares(1.0f), part, at), 0};
-  if (!in_range(s.sum.x)) {
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-    const uint peak = group_peak(row.peak(), part, at);
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-    s.sum = group_add(row.squares(pow2(rescale(peak))), part, at);
-    s.k = peak == 0 ? kZeroRow : rescale(peak);
+  const RangedSum s = {group_add(row.squares(1.0f), part, at), 0};
+  return in_range(s.sum.x) ? s : group_second_look(row, part, at);
+}
+// The scale of such a row: one simdgroup adds up and finishes for all, unless the sum is doubtful.
+template <typename Row>
+inline RowScale group_scale(thread const Row& row, NormFinish finish, threadgroup float2* part, threadgroup float4* shared,
+                            thread const Place& at) {
+  const float2 own = simd_add(row.squares(1.0f), 32);
+  if (at.lane == 0) part[at.simdgroup] = own;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  if (at.simdgroup == 0) {
+    const RangedSum s = {simd_add(at.lane < at.simdgroups ? float2(part[at.lane]) : float2(0.0f), 32), 0};
+    if (at.lane == 0) shared[0] = in_range(s.sum.x) ? pack_scale(finish.of(norm_of(s))) : float4(0.0f, 0.0f, 0.0f, -1.0f);
   }
-  return s;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  const float4 found = shared[0];
+  return found.w < 0.0f ? finish.of(norm_of(group_second_look(row, part, at))) : unpack_scale(found);
 }

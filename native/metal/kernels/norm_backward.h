@@ -24,22 +24,27 @@ inline Dots simd_add(Dots d, uint lanes) {
   for (ushort step = ushort(lanes / 2); step > 0; step >>= 1) d.gg += simd_shuffle_xor(d.gg, step);
   return d;
 }
-// `part` holds 3 * 32 values here.
-inline Dots group_add(Dots d, threadgroup float2* part, thread const Place& at) {
-  d = simd_add(d, 32);
+// Over the whole threadgroup; `part` holds 3 * 32 values here.
+inline void share_dots(Dots d, threadgroup float2* part, thread const Place& at) {
   if (at.lane == 0) {
     part[at.simdgroup] = d.vv;
     part[32 + at.simdgroup] = d.vg;
     part[64 + at.simdgroup] = float2(d.gg, 0.0f);
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
+}
+inline Dots shared_dots(threadgroup const float2* part, thread const Place& at) {
   Dots all = zero_dots();
   if (at.lane < at.simdgroups) {
     all.vv = part[at.lane];
     all.vg = part[32 + at.lane];
     all.gg = part[64 + at.lane].x;
   }
-  return simd_add(all, 32);
+  return all;
+}
+inline Dots group_add(Dots d, threadgroup float2* part, thread const Place& at) {
+  share_dots(simd_add(d, 32), part, at);
+  return simd_add(shared_dots(part, at), 32);
 }
 
 // Dots of a row whose v was multiplied by 2^kv and gradW by 2^kg; kv is kZeroRow where v is all zeros.
@@ -47,10 +52,13 @@ struct RangedDots {
   Dots dots;
   int kv, kg;
 };
-inline bool dots_in_range(Dots d) { return in_range(d.vv.x) && in_range(d.gg); }
+inline bool dots_in_range(Dots d) {
+  return in_range(d.vv.x) && in_range(d.gg);
+}
 
 // Running dots over chunks.
-template <typename T, int W> struct DotSums {
+template <typename T, int W>
+struct DotSums {
   Products<T, W> vv, vg;
   float gg;
 
@@ -76,7 +84,8 @@ template <typename T, int W> struct DotSums {
     return d;
   }
 };
-template <typename T, int W> inline uint chunk_peak(typename Chunk<T, W>::raw c) {
+template <typename T, int W>
+inline uint chunk_peak(typename Chunk<T, W>::raw c) {
   float x[W];
   Chunk<T, W>::open(c, x);
   return peak_bits<W>(x);
@@ -84,8 +93,8 @@ template <typename T, int W> inline uint chunk_peak(typename Chunk<T, W>::raw c)
 
 // What every element of a row needs.
 struct Gradient {
-  float2 along;         // S / n^2
-  float s;              // g / n, up to the powers of two below
+  float2 along;          // S / n^2
+  float s;               // g / n, up to the powers of two below
   float scaleV, scaleG;  // applied to v and gradW first
   float after1, after2;  // applied to the result
   bool plain;            // those four are 1
@@ -158,7 +167,8 @@ inline void store_gain(device uchar* gradG, uint type, ulong i, float x) {
 }
 
 // Dots of a row shared by `lanes` neighbouring lanes, with a second look where a sum left the safe range.
-template <typename Row> inline RangedDots simd_dots(thread const Row& row, uint lanes, bool valid) {
+template <typename Row>
+inline RangedDots simd_dots(thread const Row& row, uint lanes, bool valid) {
   RangedDots r = {simd_add(row.dots(1.0f, 1.0f), lanes), 0, 0};
   const bool doubtful = valid && !dots_in_range(r.dots);
   if (simd_any(doubtful)) {
@@ -172,22 +182,60 @@ template <typename Row> inline RangedDots simd_dots(thread const Row& row, uint 
   }
   return r;
 }
+// The same for a row that a whole threadgroup shares.
+template <typename Row>
+inline RangedDots group_second_dots(thread const Row& row, threadgroup float2* part, thread const Place& at) {
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  const uint peakV = group_peak(row.peakV(), part, at), peakG = group_peak(row.peakG(), part + 32, at);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  const RangedDots r = {group_add(row.dots(pow2(rescale(peakV)), pow2(rescale(peakG))), part, at), peakV == 0 ? kZeroRow : rescale(peakV),
+                        rescale(peakG)};
+  return r;
+}
 template <typename Row>
 inline RangedDots group_dots(thread const Row& row, threadgroup float2* part, thread const Place& at) {
-  RangedDots r = {group_add(row.dots(1.0f, 1.0f), part, at), 0, 0};
-  if (!dots_in_range(r.dots)) {
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-    const uint peakV = group_peak(row.peakV(), part, at), peakG = group_peak(row.peakG(), part + 32, at);
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-    r.dots = group_add(row.dots(pow2(rescale(peakV)), pow2(rescale(peakG))), part, at);
-    r.kv = peakV == 0 ? kZeroRow : rescale(peakV);
-    r.kg = rescale(peakG);
+  const RangedDots r = {group_add(row.dots(1.0f, 1.0f), part, at), 0, 0};
+  return dots_in_range(r.dots) ? r : group_second_dots(row, part, at);
+}
+
+// A gradient on its way through two float4 of threadgroup memory; w of the first < 0 says that there is none yet.
+inline void pack_gradient(Gradient d, threadgroup float4* shared) {
+  shared[0] = float4(d.along.x, d.along.y, d.s, d.plain ? 1.0f : 0.0f);
+  shared[1] = float4(d.scaleV, d.scaleG, d.after1, d.after2);
+}
+inline Gradient unpack_gradient(float4 a, float4 b) {
+  const Gradient d = {float2(a.x, a.y), a.z, b.x, b.y, b.z, b.w, a.w > 0.0f, 0.0f};
+  return d;
+}
+// The gradients of such a row: one simdgroup adds up and finishes for all, unless a sum is doubtful. Stores gradG.
+template <typename Row>
+inline Gradient group_gradient(thread const Row& row, device const uchar* g, device uchar* gradG, ulong i, constant NormRule& rule,
+                               threadgroup float2* part, threadgroup float4* shared, thread const Place& at) {
+  const float gain = load_any(g, rule.gType, i);
+  const Dots own = simd_add(row.dots(1.0f, 1.0f), 32);
+  share_dots(own, part, at);
+  if (at.simdgroup == 0) {
+    const RangedDots r = {simd_add(shared_dots(part, at), 32), 0, 0};
+    if (at.lane == 0) {
+      shared[0] = float4(0.0f, 0.0f, 0.0f, -1.0f);
+      if (dots_in_range(r.dots)) {
+        const Gradient d = gradient_of(r, gain, rule);
+        pack_gradient(d, shared);
+        store_gain(gradG, rule.gType, i, d.gradG);
+      }
+    }
   }
-  return r;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  const float4 found = shared[0];
+  if (found.w >= 0.0f) return unpack_gradient(found, shared[1]);
+  const Gradient d = gradient_of(group_second_dots(row, part, at), gain, rule);
+  if (at.thread_index == 0) store_gain(gradG, rule.gType, i, d.gradG);
+  return d;
 }
 
 // Both rows in registers: gradW and v are read once.
-template <typename T, int W, int K> struct CachedPair {
+template <typename T, int W, int K>
+struct CachedPair {
   CachedRow<T, W, K> gradW, v;
 
   Dots dots(float scaleV, float scaleG) const {
@@ -208,7 +256,8 @@ template <typename T, int W, int K> struct CachedPair {
 };
 
 // Rows of any length, read from memory for the sums and again for the gradients.
-template <typename T, int W> struct LoopedPair {
+template <typename T, int W>
+struct LoopedPair {
   LoopedRow<T, W> gradW, v;
 
   Dots dots(float scaleV, float scaleG) const {

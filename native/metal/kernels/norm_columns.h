@@ -4,8 +4,10 @@
 #pragma once
 #include "norm.h"
 
-struct ColumnsParams {  // ColumnsParams in norm_plan.h
-  uint rows, columns, run, kept;   // kept: norms a batch
+enum : uint { kStripNorms = 64 };  // most norms a strip holds
+
+struct ColumnsParams {               // ColumnsParams in norm_plan.h
+  uint rows, columns, run, kept;     // kept: norms a batch
   uint strip, strips, lanes, depth;  // columns a strip, strips a batch; lanes * depth <= threads, depth a power of two
   NormRule rule;
 };
@@ -29,6 +31,11 @@ inline Column column_of(constant ColumnsParams& p, uint group, uint thread_index
   c.norm = ulong(batch) * p.kept + start / p.run;
   c.active = c.y < p.depth && c.x < c.width;
   return c;
+}
+
+// The norm of the strip that a column belongs to.
+inline uint norm_at(uint column, constant ColumnsParams& p) {
+  return p.run == 1 ? column : column / p.run;
 }
 
 struct AddSums {

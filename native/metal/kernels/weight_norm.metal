@@ -3,7 +3,7 @@
 //
 //   kernel            row length in chunks   threadgroup            one row belongs to
 //   wn_simd_k1/2/4    up to 32 K             up to 1024 threads     `lanes` neighbouring lanes, 32 / lanes rows a simdgroup
-//   wn_group_k2/4     up to K * threads      threads for the row    a threadgroup
+//   wn_group_k2/4     up to K * threads      threads for the row    a threadgroup (half types: k4 alone)
 //   wn_loop           any                    threads                a threadgroup, v read twice
 //
 // Grid: rows / (rows a threadgroup) threadgroups. Traffic: one read of v and one write of w, 8 bytes an element in float32 and 4 in the
@@ -16,10 +16,9 @@ struct RowsParams {  // RowsParams in norm_plan.h
   NormRule rule;
 };
 
-#define ROW_ARGUMENTS(T)                                                                                   \
-  device const T *v [[buffer(0)]], device const uchar *g [[buffer(1)]], device T *w [[buffer(2)]],         \
-      device float *statistic [[buffer(3)]], constant RowsParams &p [[buffer(4)]],                         \
-      uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS
+#define ROW_ARGUMENTS(T)                                                                                                                  \
+  device const T *v [[buffer(0)]], device const uchar *g [[buffer(1)]], device T *w [[buffer(2)]], device float *statistic [[buffer(3)]], \
+      constant RowsParams &p [[buffer(4)]], uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS
 
 template <typename T, int W, int K>
 [[kernel]] void wn_simd(ROW_ARGUMENTS(T)) {
@@ -31,54 +30,59 @@ template <typename T, int W, int K>
   const ulong offset = valid ? row * p.columns : 0;
   CachedRow<T, W, K> values;
   values.load(v + offset, first, p.lanes, count);
+  const NormFinish finish = finish_of(g, valid ? row : 0, p.rule);
   const Norm norm = norm_of(simd_squares(values, p.lanes, valid));
   if (!valid) return;
-  const float gain = p.rule.output == kOutputNorm ? 0.0f : load_any(g, p.rule.gType, row);
-  if (p.rule.output != kOutputWeight) {
-    if (first == 0) statistic[row] = row_statistic(norm, gain, p.rule);
-    return;
+  const RowScale scale = finish.of(norm);
+  if (p.rule.output == kOutputWeight) {
+    values.store(w + offset, first, p.lanes, count, scale);
+  } else if (first == 0) {
+    statistic[row] = scale.s;
   }
-  values.store(w + offset, first, p.lanes, count, row_scale(norm, gain, p.rule));
 }
 
 template <typename T, int W, int K>
 [[kernel]] void wn_group(ROW_ARGUMENTS(T)) {
   threadgroup float2 part[32];
+  threadgroup float4 shared[1];
   const Place at = PLACE;
   const ulong offset = ulong(group) * p.columns;
   CachedRow<T, W, K> values;
   values.load(v + offset, thread_index, threads, p.columns / W);
-  const Norm norm = norm_of(group_squares(values, part, at));
-  const float gain = p.rule.output == kOutputNorm ? 0.0f : load_any(g, p.rule.gType, group);
-  if (p.rule.output != kOutputWeight) {
-    if (thread_index == 0) statistic[group] = row_statistic(norm, gain, p.rule);
-    return;
+  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, shared, at);
+  if (p.rule.output == kOutputWeight) {
+    values.store(w + offset, thread_index, threads, p.columns / W, scale);
+  } else if (thread_index == 0) {
+    statistic[group] = scale.s;
   }
-  values.store(w + offset, thread_index, threads, p.columns / W, row_scale(norm, gain, p.rule));
 }
 
 template <typename T, int W>
 [[kernel]] void wn_loop(ROW_ARGUMENTS(T)) {
   threadgroup float2 part[32];
+  threadgroup float4 shared[1];
   const Place at = PLACE;
   const ulong offset = ulong(group) * p.columns;
   const LoopedRow<T, W> values = {v + offset, thread_index, threads, p.columns / W};
-  const Norm norm = norm_of(group_squares(values, part, at));
-  const float gain = p.rule.output == kOutputNorm ? 0.0f : load_any(g, p.rule.gType, group);
-  if (p.rule.output != kOutputWeight) {
-    if (thread_index == 0) statistic[group] = row_statistic(norm, gain, p.rule);
-    return;
+  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, shared, at);
+  if (p.rule.output == kOutputWeight) {
+    values.store(w + offset, scale);
+  } else if (thread_index == 0) {
+    statistic[group] = scale.s;
   }
-  values.store(w + offset, row_scale(norm, gain, p.rule));
 }
 
-#define ROWS(name, T, W)                                                                                  \
-  template [[host_name("wn_simd_k1_" name)]] [[kernel]] decltype(wn_simd<T, W, 1>) wn_simd<T, W, 1>;      \
-  template [[host_name("wn_simd_k2_" name)]] [[kernel]] decltype(wn_simd<T, W, 2>) wn_simd<T, W, 2>;      \
-  template [[host_name("wn_simd_k4_" name)]] [[kernel]] decltype(wn_simd<T, W, 4>) wn_simd<T, W, 4>;      \
-  template [[host_name("wn_group_k2_" name)]] [[kernel]] decltype(wn_group<T, W, 2>) wn_group<T, W, 2>;   \
-  template [[host_name("wn_group_k4_" name)]] [[kernel]] decltype(wn_group<T, W, 4>) wn_group<T, W, 4>;   \
+#define ROWS(name, T, W)                                                                                \
+  template [[host_name("wn_simd_k1_" name)]] [[kernel]] decltype(wn_simd<T, W, 1>) wn_simd<T, W, 1>;    \
+  template [[host_name("wn_simd_k2_" name)]] [[kernel]] decltype(wn_simd<T, W, 2>) wn_simd<T, W, 2>;    \
+  template [[host_name("wn_simd_k4_" name)]] [[kernel]] decltype(wn_simd<T, W, 4>) wn_simd<T, W, 4>;    \
+  template [[host_name("wn_group_k4_" name)]] [[kernel]] decltype(wn_group<T, W, 4>) wn_group<T, W, 4>; \
   template [[host_name("wn_loop_" name)]] [[kernel]] decltype(wn_loop<T, W>) wn_loop<T, W>;
+#define ROWS_K2(name, T, W) template [[host_name("wn_group_k2_" name)]] [[kernel]] decltype(wn_group<T, W, 2>) wn_group<T, W, 2>;
+ROWS_K2("float32", float, 4)
+ROWS_K2("scalar_float32", float, 1)
+ROWS_K2("scalar_float16", half, 1)
+ROWS_K2("scalar_bfloat16", bf16, 1)
 ROWS("float32", float, 4)
 ROWS("float16", half, 8)
 ROWS("bfloat16", bf16, 8)

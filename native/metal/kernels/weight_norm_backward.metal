@@ -9,8 +9,8 @@ struct RowsParams {  // RowsParams in norm_plan.h
   NormRule rule;
 };
 
-#define BACKWARD_ARGUMENTS(T)                                                                              \
-  device const T *gradW [[buffer(0)]], device const T *v [[buffer(1)]], device const uchar *g [[buffer(2)]], \
+#define BACKWARD_ARGUMENTS(T)                                                                                 \
+  device const T *gradW [[buffer(0)]], device const T *v [[buffer(1)]], device const uchar *g [[buffer(2)]],  \
       device T *gradV [[buffer(3)]], device uchar *gradG [[buffer(4)]], constant RowsParams &p [[buffer(5)]], \
       uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS
 
@@ -34,37 +34,39 @@ template <typename T, int W, int K>
 template <typename T, int W, int K>
 [[kernel]] void wnb_group(BACKWARD_ARGUMENTS(T)) {
   threadgroup float2 part[96];
+  threadgroup float4 shared[2];
   const Place at = PLACE;
   const ulong offset = ulong(group) * p.columns;
   CachedPair<T, W, K> values;
   values.gradW.load(gradW + offset, thread_index, threads, p.columns / W);
   values.v.load(v + offset, thread_index, threads, p.columns / W);
-  const RangedDots dots = group_dots(values, part, at);
-  const Gradient gradient = gradient_of(dots, load_any(g, p.rule.gType, group), p.rule);
-  if (thread_index == 0) store_gain(gradG, p.rule.gType, group, gradient.gradG);
+  const Gradient gradient = group_gradient(values, g, gradG, group, p.rule, part, shared, at);
   values.store(gradV + offset, thread_index, threads, p.columns / W, gradient);
 }
 
 template <typename T, int W>
 [[kernel]] void wnb_loop(BACKWARD_ARGUMENTS(T)) {
   threadgroup float2 part[96];
+  threadgroup float4 shared[2];
   const Place at = PLACE;
   const ulong offset = ulong(group) * p.columns;
   const LoopedPair<T, W> values = {{gradW + offset, thread_index, threads, p.columns / W},
                                    {v + offset, thread_index, threads, p.columns / W}};
-  const RangedDots dots = group_dots(values, part, at);
-  const Gradient gradient = gradient_of(dots, load_any(g, p.rule.gType, group), p.rule);
-  if (thread_index == 0) store_gain(gradG, p.rule.gType, group, gradient.gradG);
+  const Gradient gradient = group_gradient(values, g, gradG, group, p.rule, part, shared, at);
   values.store(gradV + offset, gradient);
 }
 
-#define ROWS(name, T, W)                                                                                     \
-  template [[host_name("wnb_simd_k1_" name)]] [[kernel]] decltype(wnb_simd<T, W, 1>) wnb_simd<T, W, 1>;      \
-  template [[host_name("wnb_simd_k2_" name)]] [[kernel]] decltype(wnb_simd<T, W, 2>) wnb_simd<T, W, 2>;      \
-  template [[host_name("wnb_simd_k4_" name)]] [[kernel]] decltype(wnb_simd<T, W, 4>) wnb_simd<T, W, 4>;      \
-  template [[host_name("wnb_group_k2_" name)]] [[kernel]] decltype(wnb_group<T, W, 2>) wnb_group<T, W, 2>;   \
-  template [[host_name("wnb_group_k4_" name)]] [[kernel]] decltype(wnb_group<T, W, 4>) wnb_group<T, W, 4>;   \
+#define ROWS(name, T, W)                                                                                   \
+  template [[host_name("wnb_simd_k1_" name)]] [[kernel]] decltype(wnb_simd<T, W, 1>) wnb_simd<T, W, 1>;    \
+  template [[host_name("wnb_simd_k2_" name)]] [[kernel]] decltype(wnb_simd<T, W, 2>) wnb_simd<T, W, 2>;    \
+  template [[host_name("wnb_simd_k4_" name)]] [[kernel]] decltype(wnb_simd<T, W, 4>) wnb_simd<T, W, 4>;    \
+  template [[host_name("wnb_group_k4_" name)]] [[kernel]] decltype(wnb_group<T, W, 4>) wnb_group<T, W, 4>; \
   template [[host_name("wnb_loop_" name)]] [[kernel]] decltype(wnb_loop<T, W>) wnb_loop<T, W>;
+#define ROWS_K2(name, T, W) template [[host_name("wnb_group_k2_" name)]] [[kernel]] decltype(wnb_group<T, W, 2>) wnb_group<T, W, 2>;
+ROWS_K2("float32", float, 4)
+ROWS_K2("scalar_float32", float, 1)
+ROWS_K2("scalar_float16", half, 1)
+ROWS_K2("scalar_bfloat16", bf16, 1)
 ROWS("float32", float, 4)
 ROWS("float16", half, 8)
 ROWS("bfloat16", bf16, 8)

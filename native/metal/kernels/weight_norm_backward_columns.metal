@@ -6,11 +6,13 @@
 #include "norm_columns.h"
 
 // Dots of W columns, one column apart.
-template <int W> struct ColumnDots {
+template <int W>
+struct ColumnDots {
   float2 vv[W], vg[W], gg[W];
 };
 
-template <typename T, int W> struct ColumnPairs {
+template <typename T, int W>
+struct ColumnPairs {
   typedef typename Chunk<T, W>::raw raw;
   device const T* gradW;
   device const T* v;
@@ -22,17 +24,24 @@ template <typename T, int W> struct ColumnPairs {
   void dots(thread const float* scaleV, thread const float* scaleG, thread ColumnDots<W>& sum) const {
     for (int i = 0; i < W; i++) sum.vv[i] = sum.vg[i] = sum.gg[i] = float2(0.0f);
     if (!active) return;
-    for (uint row = first; row < rows; row += step) {
-      float x[W], d[W];
-      Chunk<T, W>::open(at(v, row), x);
-      Chunk<T, W>::open(at(gradW, row), d);
-      for (int i = 0; i < W; i++) {
-        x[i] *= scaleV[i];
-        d[i] *= scaleG[i];
-        sum.vv[i] = add_product(sum.vv[i], x[i], x[i]);
-        sum.vg[i] = add_product(sum.vg[i], x[i], d[i]);
-        sum.gg[i].x = fma(d[i], d[i], sum.gg[i].x);
-      }
+    uint row = first;
+    for (; row + step < rows; row += 2 * step) {
+      const raw a = at(v, row), b = at(gradW, row), c = at(v, row + step), d = at(gradW, row + step);
+      add(a, b, scaleV, scaleG, sum);
+      add(c, d, scaleV, scaleG, sum);
+    }
+    if (row < rows) add(at(v, row), at(gradW, row), scaleV, scaleG, sum);
+  }
+  static void add(raw rowV, raw rowG, thread const float* scaleV, thread const float* scaleG, thread ColumnDots<W>& sum) {
+    float x[W], d[W];
+    Chunk<T, W>::open(rowV, x);
+    Chunk<T, W>::open(rowG, d);
+    for (int i = 0; i < W; i++) {
+      x[i] *= scaleV[i];
+      d[i] *= scaleG[i];
+      sum.vv[i] = add_product(sum.vv[i], x[i], x[i]);
+      sum.vg[i] = add_product(sum.vg[i], x[i], d[i]);
+      sum.gg[i].x = fma(d[i], d[i], sum.gg[i].x);
     }
   }
   static float2 add_product(float2 sum, float a, float b) {
@@ -50,93 +59,96 @@ template <typename T, int W> struct ColumnPairs {
       for (int i = 0; i < W; i++) bits[i] = MaxBits::fold(bits[i], float2(fabs(e[i]), 0.0f));
     }
   }
+  // Backwards, so that it meets what the dots left in the caches.
   void store(device T* gradV, thread const Gradient* gradient) const {
-    if (!active || first >= rows) return;
-    for (uint row = first + (rows - 1 - first) / step * step;; row -= step) {
-      float x[W], d[W];
-      Chunk<T, W>::open(at(v, row), x);
-      Chunk<T, W>::open(at(gradW, row), d);
-      for (int i = 0; i < W; i++) d[i] = gradient[i].apply(d[i], x[i]);
-      *(device raw*)(gradV + offset(row)) = Chunk<T, W>::close(d);
-      if (row < step) break;
+    if (first >= rows) return;
+    uint row = first + (rows - 1 - first) / step * step + step;
+    for (; row >= first + 2 * step; row -= 2 * step) {
+      const raw a = at(v, row - step), b = at(gradW, row - step), c = at(v, row - 2 * step), d = at(gradW, row - 2 * step);
+      *(device raw*)(gradV + offset(row - step)) = applied(b, a, gradient);
+      *(device raw*)(gradV + offset(row - 2 * step)) = applied(d, c, gradient);
     }
+    if (row > first) *(device raw*)(gradV + offset(row - step)) = applied(at(gradW, row - step), at(v, row - step), gradient);
+  }
+  static raw applied(raw rowG, raw rowV, thread const Gradient* gradient) {
+    float x[W], d[W];
+    Chunk<T, W>::open(rowV, x);
+    Chunk<T, W>::open(rowG, d);
+    for (int i = 0; i < W; i++) d[i] = gradient[i].apply(d[i], x[i]);
+    return Chunk<T, W>::close(d);
   }
 };
 
-// Folds the strip's dots; afterwards each column has those of its norm.
+// Folds the strip's dots; afterwards thread j has those of norm j.
 template <int W>
-inline void fold_dots(thread ColumnDots<W>& sum, Column c, constant ColumnsParams& p, threadgroup float2* board) {
+inline Dots fold_dots(thread ColumnDots<W>& sum, Column c, constant ColumnsParams& p, threadgroup float2* board, uint j, bool owner) {
+  Dots d = {float2(1.0f), float2(1.0f), 1.0f};
   fold_columns<AddSums, W>(sum.vv, c, p, board);
-  for (int i = 0; i < W; i++) sum.vv[i] = c.active ? float2(board[(c.x + i) / p.run]) : float2(1.0f);
+  if (owner) d.vv = board[j];
   fold_columns<AddSums, W>(sum.vg, c, p, board);
-  for (int i = 0; i < W; i++) sum.vg[i] = c.active ? float2(board[(c.x + i) / p.run]) : float2(1.0f);
+  if (owner) d.vg = board[j];
   fold_columns<AddSums, W>(sum.gg, c, p, board);
-  for (int i = 0; i < W; i++) sum.gg[i] = c.active ? float2(board[(c.x + i) / p.run]) : float2(1.0f);
+  if (owner) d.gg = board[j].x;
+  return d;
 }
 
+// Folds magnitudes; afterwards factor[i] brings column i's norm near 1, and thread j has the peak of norm j.
 template <int W>
-inline void fold_peak(thread float2* bits, thread uint* peak, Column c, constant ColumnsParams& p, threadgroup float2* board) {
+inline uint fold_peak(thread float2* bits, thread float* factor, Column c, constant ColumnsParams& p, threadgroup float2* board, uint j,
+                      bool owner) {
   fold_columns<MaxBits, W>(bits, c, p, board);
-  for (int i = 0; i < W; i++) peak[i] = c.active ? as_type<uint>(board[(c.x + i) / p.run].x) : 0u;
+  for (int i = 0; i < W; i++) factor[i] = c.active ? pow2(rescale(as_type<uint>(board[norm_at(c.x + i, p)].x))) : 1.0f;
+  return owner ? as_type<uint>(board[j].x) : 0u;
 }
 
 template <typename T, int W>
-[[kernel]] void wnb_columns(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]],
-                            device const uchar* g [[buffer(2)]], device T* gradV [[buffer(3)]],
-                            device uchar* gradG [[buffer(4)]], constant ColumnsParams& p [[buffer(5)]],
-                            threadgroup float2* board [[threadgroup(0)]], uint group [[threadgroup_position_in_grid]],
-                            PLACE_ARGUMENTS) {
+[[kernel]] void wnb_columns(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]], device const uchar* g [[buffer(2)]],
+                            device T* gradV [[buffer(3)]], device uchar* gradG [[buffer(4)]], constant ColumnsParams& p [[buffer(5)]],
+                            threadgroup float2* board [[threadgroup(0)]], uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[32];
+  threadgroup float4 shared[2 * kStripNorms];
   const Place at = PLACE;
   const Column c = column_of(p, group, thread_index, W);
   const ColumnPairs<T, W> values = {gradW + c.base + c.x, v + c.base + c.x, p.rows, p.columns, c.y, p.depth, c.active};
 
   float scaleV[W], scaleG[W];
-  int kv[W], kg[W];
-  for (int i = 0; i < W; i++) {
-    scaleV[i] = scaleG[i] = 1.0f;
-    kv[i] = kg[i] = 0;
-  }
+  for (int i = 0; i < W; i++) scaleV[i] = scaleG[i] = 1.0f;
+  const bool owner = thread_index < c.width / p.run;
   ColumnDots<W> sum;
   values.dots(scaleV, scaleG, sum);
-  fold_dots<W>(sum, c, p, board);
-  bool doubtful = false;
-  for (int i = 0; i < W; i++) doubtful = doubtful || !in_range(sum.vv[i].x) || !in_range(sum.gg[i].x);
+  RangedDots found = {fold_dots<W>(sum, c, p, board, thread_index, owner), 0, 0};
+  const bool doubtful = !dots_in_range(found.dots);
   if (group_peak(doubtful ? 1u : 0u, part, at) != 0) {
     float2 bits[W];
-    uint peakV[W], peakG[W];
-    values.peak(v + c.base + c.x, bits);
-    fold_peak<W>(bits, peakV, c, p, board);
-    values.peak(gradW + c.base + c.x, bits);
-    fold_peak<W>(bits, peakG, c, p, board);
-    for (int i = 0; i < W; i++) {
-      scaleV[i] = pow2(rescale(peakV[i]));
-      scaleG[i] = pow2(rescale(peakG[i]));
-    }
-    ColumnDots<W> again;
-    values.dots(scaleV, scaleG, again);
-    fold_dots<W>(again, c, p, board);
-    for (int i = 0; i < W; i++) {
-      if (in_range(sum.vv[i].x) && in_range(sum.gg[i].x)) continue;
-      sum.vv[i] = again.vv[i];
-      sum.vg[i] = again.vg[i];
-      kv[i] = peakV[i] == 0 ? kZeroRow : rescale(peakV[i]);
-      kg[i] = rescale(peakG[i]);
+    values.peak(values.v, bits);
+    const uint peakV = fold_peak<W>(bits, scaleV, c, p, board, thread_index, owner);
+    values.peak(values.gradW, bits);
+    const uint peakG = fold_peak<W>(bits, scaleG, c, p, board, thread_index, owner);
+    values.dots(scaleV, scaleG, sum);
+    const Dots again = fold_dots<W>(sum, c, p, board, thread_index, owner);
+    if (doubtful) {
+      found.dots = again;
+      found.kv = peakV == 0 ? kZeroRow : rescale(peakV);
+      found.kg = rescale(peakG);
     }
   }
+  if (owner) {
+    const ulong norm = c.norm + thread_index;
+    const Gradient d = gradient_of(found, load_any(g, p.rule.gType, norm), p.rule);
+    pack_gradient(d, shared + 2 * thread_index);
+    store_gain(gradG, p.rule.gType, norm, d.gradG);
+  }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
   if (!c.active) return;
   Gradient gradient[W];
   for (int i = 0; i < W; i++) {
-    const ulong norm = c.norm + (c.x + i) / p.run;
-    const RangedDots r = {{sum.vv[i], sum.vg[i], 0.0f}, kv[i], kg[i]};
-    gradient[i] = gradient_of(r, load_any(g, p.rule.gType, norm), p.rule);
-    if (c.y == 0 && (c.x + i) % p.run == 0) store_gain(gradG, p.rule.gType, norm, gradient[i].gradG);
+    const uint j = 2 * norm_at(c.x + i, p);
+    gradient[i] = unpack_gradient(shared[j], shared[j + 1]);
   }
   values.store(gradV + c.base + c.x, gradient);
 }
 
-#define COLUMNS(name, T, W) \
-  template [[host_name("wnb_columns_" name)]] [[kernel]] decltype(wnb_columns<T, W>) wnb_columns<T, W>;
+#define COLUMNS(name, T, W) template [[host_name("wnb_columns_" name)]] [[kernel]] decltype(wnb_columns<T, W>) wnb_columns<T, W>;
 COLUMNS("float32", float, 4)
 COLUMNS("float16", half, 8)
 COLUMNS("bfloat16", bf16, 8)

@@ -3,7 +3,8 @@
 #include "norm_backward.h"
 #include "norm_nest.h"
 
-template <typename T> struct NestPair {
+template <typename T>
+struct NestPair {
   device const T* gradW;
   device const T* v;
   constant NestParams* p;
@@ -26,16 +27,15 @@ template <typename T> struct NestPair {
 };
 
 template <typename T>
-[[kernel]] void wnb_nest(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]],
-                         device const uchar* g [[buffer(2)]], device T* gradV [[buffer(3)]], device uchar* gradG [[buffer(4)]],
-                         constant NestParams& p [[buffer(5)]], uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
+[[kernel]] void wnb_nest(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]], device const uchar* g [[buffer(2)]],
+                         device T* gradV [[buffer(3)]], device uchar* gradG [[buffer(4)]], constant NestParams& p [[buffer(5)]],
+                         uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[96];
+  threadgroup float4 shared[2];
   const Place at = PLACE;
   const ulong base = nest_offset(group, p.keptSize, p.keptStride);
   const NestPair<T> values = {gradW + base, v + base, &p, thread_index, threads};
-  const RangedDots dots = group_dots(values, part, at);
-  const Gradient gradient = gradient_of(dots, load_any(g, p.rule.gType, group), p.rule);
-  if (thread_index == 0) store_gain(gradG, p.rule.gType, group, gradient.gradG);
+  const Gradient gradient = group_gradient(values, g, gradG, group, p.rule, part, shared, at);
   for (ulong i = thread_index; i < p.reduced; i += threads) {
     const ulong j = values.offset(i);
     gradV[base + j] = narrow<T>(gradient.apply(widen(values.gradW[j]), widen(values.v[j])));

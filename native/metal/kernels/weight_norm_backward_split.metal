@@ -20,8 +20,7 @@ inline LoopedPair<T, W> part_of(device const T* gradW, device const T* v, consta
   const ulong start = ulong(part) * p.length;
   const uint count = uint(min(ulong(p.length), p.columns - start)) / W;
   const ulong offset = ulong(row) * p.columns + start;
-  LoopedPair<T, W> values = {{gradW + offset, at.thread_index, at.threads, count},
-                             {v + offset, at.thread_index, at.threads, count}};
+  LoopedPair<T, W> values = {{gradW + offset, at.thread_index, at.threads, count}, {v + offset, at.thread_index, at.threads, count}};
   return values;
 }
 
@@ -42,44 +41,51 @@ template <typename T, int W>
   }
 }
 
-inline RangedDots gather(device const PartialDots* partial, uint parts, threadgroup float2* part, thread const Place& at) {
+// The dots of a whole row, whose parts may stand at different powers of two: by one simdgroup.
+inline RangedDots gather(device const PartialDots* partial, uint parts, uint lane) {
   int kv = kZeroRow, kg = kZeroRow;
-  for (uint i = at.thread_index; i < parts; i += at.threads) {
+  for (uint i = lane; i < parts; i += 32) {
     kv = min(kv, partial[i].kv);
     kg = min(kg, partial[i].kg);
   }
-  kv = kZeroRow - int(group_peak(uint(kZeroRow - kv), part, at));
-  kg = kZeroRow - int(group_peak(uint(kZeroRow - kg), part + 32, at));
-  threadgroup_barrier(mem_flags::mem_threadgroup);
+  kv = kZeroRow - int(simd_max(uint(kZeroRow - kv)));
+  kg = kZeroRow - int(simd_max(uint(kZeroRow - kg)));
   Dots sum = zero_dots();
-  for (uint i = at.thread_index; i < parts; i += at.threads) {
+  for (uint i = lane; i < parts; i += 32) {
     const float fv = pow2(max(kv - partial[i].kv, -126)), fg = pow2(max(kg - partial[i].kg, -126));
     const float4 s = partial[i].sums;
     const Dots d = {float2(s.x, s.y) * fv * fv, float2(s.z, s.w) * fv * fg, partial[i].gg * fg * fg};
     sum = add_dots(sum, d);
   }
-  const RangedDots total = {group_add(sum, part, at), kv, kg};
+  const RangedDots total = {simd_add(sum, 32), kv, kg};
   return total;
 }
 
 template <typename T, int W>
-[[kernel]] void wnb_split_apply(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]],
-                                device const uchar* g [[buffer(2)]], device T* gradV [[buffer(3)]],
-                                device uchar* gradG [[buffer(4)]], device const PartialDots* partial [[buffer(5)]],
-                                constant SplitParams& p [[buffer(6)]], uint2 group [[threadgroup_position_in_grid]],
-                                PLACE_ARGUMENTS) {
-  threadgroup float2 part[96];
+[[kernel]] void wnb_split_apply(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]], device const uchar* g [[buffer(2)]],
+                                device T* gradV [[buffer(3)]], device uchar* gradG [[buffer(4)]],
+                                device const PartialDots* partial [[buffer(5)]], constant SplitParams& p [[buffer(6)]],
+                                uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
+  threadgroup float4 shared[2];
   const Place at = PLACE;
   const uint row = group.y, index = p.parts - 1 - group.x;
-  const RangedDots dots = gather(partial + ulong(row) * p.parts, p.parts, part, at);
-  const Gradient gradient = gradient_of(dots, load_any(g, p.rule.gType, row), p.rule);
-  if (thread_index == 0 && group.x == 0) store_gain(gradG, p.rule.gType, row, gradient.gradG);
+  if (simdgroup == 0) {
+    const float gain = load_any(g, p.rule.gType, row);
+    const RangedDots dots = gather(partial + ulong(row) * p.parts, p.parts, lane);
+    if (lane == 0) {
+      const Gradient d = gradient_of(dots, gain, p.rule);
+      pack_gradient(d, shared);
+      if (group.x == 0) store_gain(gradG, p.rule.gType, row, d.gradG);
+    }
+  }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  const Gradient gradient = unpack_gradient(shared[0], shared[1]);
   const LoopedPair<T, W> values = part_of<T, W>(gradW, v, p, row, index, at);
   values.store(gradV + ulong(row) * p.columns + ulong(index) * p.length, gradient);
 }
 
-#define SPLIT(name, T, W)                                                                                          \
-  template [[host_name("wnb_split_sum_" name)]] [[kernel]] decltype(wnb_split_sum<T, W>) wnb_split_sum<T, W>;      \
+#define SPLIT(name, T, W)                                                                                     \
+  template [[host_name("wnb_split_sum_" name)]] [[kernel]] decltype(wnb_split_sum<T, W>) wnb_split_sum<T, W>; \
   template [[host_name("wnb_split_apply_" name)]] [[kernel]] decltype(wnb_split_apply<T, W>) wnb_split_apply<T, W>;
 SPLIT("float32", float, 4)
 SPLIT("float16", half, 8)

@@ -6,7 +6,8 @@
 // norms alone 4 and 2.
 #include "norm_columns.h"
 
-template <typename T, int W> inline void add_squares(typename Chunk<T, W>::raw c, thread const float* factor, thread float2* sum) {
+template <typename T, int W>
+inline void add_squares(typename Chunk<T, W>::raw c, thread const float* factor, thread float2* sum) {
   float x[W];
   Chunk<T, W>::open(c, x);
   for (int i = 0; i < W; i++) {
@@ -19,7 +20,8 @@ template <typename T, int W> inline void add_squares(typename Chunk<T, W>::raw c
 }
 
 // The rows of one thread: the first K of them in registers, every one of them in memory.
-template <typename T, int W, int K> struct ColumnRows {
+template <typename T, int W, int K>
+struct ColumnRows {
   typedef typename Chunk<T, W>::raw raw;
   raw kept[K > 0 ? K : 1];
   device const T* v;
@@ -57,35 +59,40 @@ template <typename T, int W, int K> struct ColumnRows {
       for (int i = 0; i < W; i++) bits[i] = MaxBits::fold(bits[i], float2(fabs(x[i]), 0.0f));
     }
   }
-  static raw scaled(raw c, thread const RowScale* scale) {
+  static raw scaled(raw c, thread const RowScale* scale, bool plain) {
     float x[W];
     Chunk<T, W>::open(c, x);
-    for (int i = 0; i < W; i++) x[i] = scale[i].apply(x[i]);
+    for (int i = 0; i < W; i++) x[i] = plain ? x[i] * scale[i].s : scale[i].apply(x[i]);
     return Chunk<T, W>::close(x);
   }
   void store(device T* w, thread const RowScale* scale) const {
-    if (!active) return;
+    bool plain = true;
+    for (int i = 0; i < W; i++) plain = plain && scale[i].plain;
     if (K > 0) {
       for (int k = 0; k < K; k++) {
         const uint row = first + k * step;
-        if (row < rows) *(device raw*)(w + ulong(row) * columns) = scaled(kept[k], scale);
+        if (row < rows) *(device raw*)(w + ulong(row) * columns) = scaled(kept[k], scale, plain);
       }
       return;
     }
     if (first >= rows) return;
-    for (uint row = first + (rows - 1 - first) / step * step;; row -= step) {
-      *(device raw*)(w + ulong(row) * columns) = scaled(at(row), scale);
-      if (row < step) break;
+    // Backwards, so that it meets what the sums left in the caches.
+    uint row = first + (rows - 1 - first) / step * step + step;
+    for (; row >= first + 4 * step; row -= 4 * step) {
+      raw c[4];
+      for (int k = 0; k < 4; k++) c[k] = at(row - (k + 1) * step);
+      for (int k = 0; k < 4; k++) *(device raw*)(w + ulong(row - (k + 1) * step) * columns) = scaled(c[k], scale, plain);
     }
+    for (; row > first; row -= step) *(device raw*)(w + ulong(row - step) * columns) = scaled(at(row - step), scale, plain);
   }
 };
 
 template <typename T, int W, int K>
 [[kernel]] void wn_columns(device const T* v [[buffer(0)]], device const uchar* g [[buffer(1)]], device T* w [[buffer(2)]],
                            device float* statistic [[buffer(3)]], constant ColumnsParams& p [[buffer(4)]],
-                           threadgroup float2* board [[threadgroup(0)]], uint group [[threadgroup_position_in_grid]],
-                           PLACE_ARGUMENTS) {
+                           threadgroup float2* board [[threadgroup(0)]], uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[32];
+  threadgroup float4 shared[kStripNorms];
   const Place at = PLACE;
   const Column c = column_of(p, group, thread_index, W);
   ColumnRows<T, W, K> values;
@@ -99,56 +106,40 @@ template <typename T, int W, int K>
 
   float factor[W];
   float2 sum[W];
-  int k[W];
-  for (int i = 0; i < W; i++) {
-    factor[i] = 1.0f;
-    k[i] = 0;
-  }
+  for (int i = 0; i < W; i++) factor[i] = 1.0f;
   values.squares(factor, sum);
   fold_columns<AddSums, W>(sum, c, p, board);
-  bool doubtful = false;
-  for (int i = 0; i < W; i++) {
-    sum[i] = c.active ? float2(board[(c.x + i) / p.run]) : float2(1.0f);
-    doubtful = doubtful || !in_range(sum[i].x);
-  }
-  // A second look, by the whole strip, where the squares of some norm left the safe range.
+  // One thread a norm of the strip from here to its scale.
+  const uint norms = c.width / p.run;
+  const bool owner = thread_index < norms;
+  RangedSum found = {owner ? float2(board[thread_index]) : float2(1.0f), 0};
+  const bool doubtful = !in_range(found.sum.x);
   if (group_peak(doubtful ? 1u : 0u, part, at) != 0) {
-    float2 again[W];
-    values.peak(again);
-    fold_columns<MaxBits, W>(again, c, p, board);
-    for (int i = 0; i < W; i++) {
-      const uint peak = c.active ? as_type<uint>(board[(c.x + i) / p.run].x) : 0u;
-      k[i] = peak == 0 ? kZeroRow : rescale(peak);
-      factor[i] = pow2(rescale(peak));
-    }
-    values.squares(factor, again);
-    fold_columns<AddSums, W>(again, c, p, board);
-    for (int i = 0; i < W; i++) {
-      if (in_range(sum[i].x)) {
-        k[i] = 0;
-      } else if (c.active) {
-        sum[i] = board[(c.x + i) / p.run];
-      }
+    values.peak(sum);
+    fold_columns<MaxBits, W>(sum, c, p, board);
+    for (int i = 0; i < W; i++) factor[i] = c.active ? pow2(rescale(as_type<uint>(board[norm_at(c.x + i, p)].x))) : 1.0f;
+    const uint peak = owner ? as_type<uint>(board[thread_index].x) : 0u;
+    values.squares(factor, sum);
+    fold_columns<AddSums, W>(sum, c, p, board);
+    if (owner && doubtful) {
+      found.sum = board[thread_index];
+      found.k = peak == 0 ? kZeroRow : rescale(peak);
     }
   }
-  if (!c.active) return;
+  if (owner) {
+    const RowScale scale = finish_of(g, c.norm + thread_index, p.rule).of(norm_of(found));
+    shared[thread_index] = pack_scale(scale);
+    if (p.rule.output != kOutputWeight) statistic[c.norm + thread_index] = scale.s;
+  }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  if (p.rule.output != kOutputWeight || !c.active) return;
   RowScale scale[W];
-  for (int i = 0; i < W; i++) {
-    const uint j = (c.x + i) / p.run;
-    const RangedSum s = {sum[i], k[i]};
-    const Norm norm = norm_of(s);
-    const float gain = p.rule.output == kOutputNorm ? 0.0f : load_any(g, p.rule.gType, c.norm + j);
-    if (p.rule.output == kOutputWeight) {
-      scale[i] = row_scale(norm, gain, p.rule);
-    } else if (c.y == 0 && (c.x + i) % p.run == 0) {
-      statistic[c.norm + j] = row_statistic(norm, gain, p.rule);
-    }
-  }
-  if (p.rule.output == kOutputWeight) values.store(w + c.base + c.x, scale);
+  for (int i = 0; i < W; i++) scale[i] = unpack_scale(shared[norm_at(c.x + i, p)]);
+  values.store(w + c.base + c.x, scale);
 }
 
-#define COLUMNS(name, T, W)                                                                                             \
-  template [[host_name("wn_columns_k8_" name)]] [[kernel]] decltype(wn_columns<T, W, 8>) wn_columns<T, W, 8>;           \
+#define COLUMNS(name, T, W)                                                                                   \
+  template [[host_name("wn_columns_k8_" name)]] [[kernel]] decltype(wn_columns<T, W, 8>) wn_columns<T, W, 8>; \
   template [[host_name("wn_columns_" name)]] [[kernel]] decltype(wn_columns<T, W, 0>) wn_columns<T, W, 0>;
 COLUMNS("float32", float, 4)
 COLUMNS("float16", half, 8)

@@ -3,7 +3,8 @@
 // Grid: one threadgroup a norm. Traffic: two reads of v and one write of w; what is not contiguous costs whole cache lines.
 #include "norm_nest.h"
 
-template <typename T> struct NestRow {
+template <typename T>
+struct NestRow {
   device const T* v;  // of this kept index
   constant NestParams* p;
   ulong first, step;
@@ -38,15 +39,15 @@ template <typename T>
                         device float* statistic [[buffer(3)]], constant NestParams& p [[buffer(4)]],
                         uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[32];
+  threadgroup float4 shared[1];
   const Place at = PLACE;
   const ulong base = nest_offset(group, p.keptSize, p.keptStride);
   const NestRow<T> values = {v + base, &p, thread_index, threads};
-  const Norm norm = norm_of(group_squares(values, part, at));
-  const float gain = p.rule.output == kOutputNorm ? 0.0f : load_any(g, p.rule.gType, group);
-  if (p.rule.output != kOutputWeight) {
-    if (thread_index == 0) statistic[group] = row_statistic(norm, gain, p.rule);
-    return;
+  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, shared, at);
+  if (p.rule.output == kOutputWeight) {
+    values.store(w + base, scale);
+  } else if (thread_index == 0) {
+    statistic[group] = scale.s;
   }
-  values.store(w + base, row_scale(norm, gain, p.rule));
 }
 INSTANTIATE(wn_nest)

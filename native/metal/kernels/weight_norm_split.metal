@@ -21,9 +21,8 @@ inline LoopedRow<T, W> part_of(device const T* v, constant SplitParams& p, uint 
 }
 
 template <typename T, int W>
-[[kernel]] void wn_split_sum(device const T* v [[buffer(0)]], device uint4* partial [[buffer(1)]],
-                             constant SplitParams& p [[buffer(2)]], uint2 group [[threadgroup_position_in_grid]],
-                             PLACE_ARGUMENTS) {
+[[kernel]] void wn_split_sum(device const T* v [[buffer(0)]], device uint4* partial [[buffer(1)]], constant SplitParams& p [[buffer(2)]],
+                             uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[32];
   const Place at = PLACE;
   const LoopedRow<T, W> values = part_of<T, W>(v, p, group.y, group.x, at);
@@ -33,43 +32,46 @@ template <typename T, int W>
   }
 }
 
-// The sum of a row's partials, which may stand at different powers of two.
-inline RangedSum gather(device const uint4* partial, uint parts, threadgroup float2* part, thread const Place& at) {
+// The sum of a row's partials, which may stand at different powers of two: by one simdgroup.
+inline RangedSum gather(device const uint4* partial, uint parts, uint lane) {
   int k = kZeroRow;
-  for (uint i = at.thread_index; i < parts; i += at.threads) k = min(k, int(partial[i].z));
-  k = kZeroRow - int(group_peak(uint(kZeroRow - k), part, at));
-  threadgroup_barrier(mem_flags::mem_threadgroup);
+  for (uint i = lane; i < parts; i += 32) k = min(k, int(partial[i].z));
+  k = kZeroRow - int(simd_max(uint(kZeroRow - k)));
   float2 sum = float2(0.0f);
-  for (uint i = at.thread_index; i < parts; i += at.threads) {
+  for (uint i = lane; i < parts; i += 32) {
     const uint4 u = partial[i];
     const float factor = pow2(max(k - int(u.z), -126));
     sum = add_sums(sum, float2(as_type<float>(u.x), as_type<float>(u.y)) * factor * factor);
   }
-  RangedSum total = {group_add(sum, part, at), k};
+  const RangedSum total = {simd_add(sum, 32), k};
   return total;
 }
 
 template <typename T, int W>
-[[kernel]] void wn_split_apply(device const T* v [[buffer(0)]], device const uchar* g [[buffer(1)]],
-                               device T* w [[buffer(2)]], device float* statistic [[buffer(3)]],
-                               device const uint4* partial [[buffer(4)]], constant SplitParams& p [[buffer(5)]],
-                               uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
-  threadgroup float2 part[32];
+[[kernel]] void wn_split_apply(device const T* v [[buffer(0)]], device const uchar* g [[buffer(1)]], device T* w [[buffer(2)]],
+                               device float* statistic [[buffer(3)]], device const uint4* partial [[buffer(4)]],
+                               constant SplitParams& p [[buffer(5)]], uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
+  threadgroup float4 shared[1];
   const Place at = PLACE;
   const uint row = group.y;
-  const Norm norm = norm_of(gather(partial + ulong(row) * p.parts, p.parts, part, at));
-  const float gain = p.rule.output == kOutputNorm ? 0.0f : load_any(g, p.rule.gType, row);
-  if (p.rule.output != kOutputWeight) {
-    if (thread_index == 0) statistic[row] = row_statistic(norm, gain, p.rule);
-    return;
+  if (simdgroup == 0) {
+    const NormFinish finish = finish_of(g, row, p.rule);
+    const RangedSum s = gather(partial + ulong(row) * p.parts, p.parts, lane);
+    if (lane == 0) shared[0] = pack_scale(finish.of(norm_of(s)));
   }
-  const uint index = p.parts - 1 - group.x;
-  const LoopedRow<T, W> values = part_of<T, W>(v, p, row, index, at);
-  values.store(w + ulong(row) * p.columns + ulong(index) * p.length, row_scale(norm, gain, p.rule));
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  const RowScale scale = unpack_scale(shared[0]);
+  if (p.rule.output == kOutputWeight) {
+    const uint index = p.parts - 1 - group.x;
+    const LoopedRow<T, W> values = part_of<T, W>(v, p, row, index, at);
+    values.store(w + ulong(row) * p.columns + ulong(index) * p.length, scale);
+  } else if (thread_index == 0) {
+    statistic[row] = scale.s;
+  }
 }
 
-#define SPLIT(name, T, W)                                                                                                    \
-  template [[host_name("wn_split_sum_" name)]] [[kernel]] decltype(wn_split_sum<T, W>) wn_split_sum<T, W>;                   \
+#define SPLIT(name, T, W)                                                                                  \
+  template [[host_name("wn_split_sum_" name)]] [[kernel]] decltype(wn_split_sum<T, W>) wn_split_sum<T, W>; \
   template [[host_name("wn_split_apply_" name)]] [[kernel]] decltype(wn_split_apply<T, W>) wn_split_apply<T, W>;
 SPLIT("float32", float, 4)
 SPLIT("float16", half, 8)

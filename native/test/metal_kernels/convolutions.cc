@@ -196,7 +196,8 @@ void convolution(const Case& test, const Fused& fused, DType dtype) {
   }
   const double error = relativeError(read(op.y), want);
   const double allowed = 3e-6 + (dtype == DType::kFloat32 ? 0 : ulp(1, dtype));
-  check(error <= allowed, std::string("conv ") + test.name + ", " + fused.name + ", " + core::name(dtype) + ": error " + std::to_string(error));
+  check(error <= allowed,
+        std::string("conv ") + test.name + ", " + fused.name + ", " + core::name(dtype) + ": error " + std::to_string(error));
 }
 
 // The same column of a longer input, of a batch, or in another place gives the same bits.
@@ -211,7 +212,8 @@ void independence(bool transposed) {
     std::vector<float> x(static_cast<size_t>(batches * 24 * length));
     for (int64_t n = 0; n < batches; ++n) {
       for (int64_t c = 0; c < 24; ++c) {
-        for (int64_t t = 0; t < length; ++t) x[static_cast<size_t>((n * 24 + c) * length + t)] = values[static_cast<size_t>(c * 400 + start + t)];
+        for (int64_t t = 0; t < length; ++t)
+          x[static_cast<size_t>((n * 24 + c) * length + t)] = values[static_cast<size_t>(c * 400 + start + t)];
       }
     }
     core::ConvOp op;
@@ -230,7 +232,8 @@ void independence(bool transposed) {
   const int64_t step = transposed ? 2 : 1, edge = transposed ? 3 : 0;
   for (int64_t o = 0; o < 40; ++o) {
     for (int64_t t = edge; t < partLength - edge; ++t) {
-      same = same && whole[static_cast<size_t>(o * wholeLength + 100 * step + t)] == part[static_cast<size_t>((2 * 40 + o) * partLength + t)];
+      same =
+          same && whole[static_cast<size_t>(o * wholeLength + 100 * step + t)] == part[static_cast<size_t>((2 * 40 + o) * partLength + t)];
     }
   }
   check(same, std::string(transposed ? "transposed " : "") + "outputs depend on the layer alone, bit for bit");
@@ -253,7 +256,8 @@ void testConvolutions() {
   const Fused perInput{"leaky, scale of inputs, bias", true, false, false, false, 3, Act::kLeakyRelu, Act::kNone, 0.1f};
   for (const Case& test : kCases) {
     const std::string name = test.name;
-    if (name != "k3 same" && name != "depthwise" && name != "transposed grouped" && name != "transposed depthwise" && name != "2d") continue;
+    if (name != "k3 same" && name != "depthwise" && name != "transposed grouped" && name != "transposed depthwise" && name != "2d")
+      continue;
     for (const DType dtype : kDTypes) {
       for (const Fused& fused : fusions) convolution(test, fused, dtype);
       if (test.transposed) convolution(test, perInput, dtype);

@@ -12,18 +12,18 @@ struct Case {
   uint32_t reduce;
 };
 const Case kCases[] = {
-    {{37}, 0},       {{37, 16}, 2},   {{9, 32}, 2},      {{6, 250}, 2},       {{70, 56}, 2},     {{7, 14, 8}, 6},     {{6, 248}, 2},
-    {{5, 63, 8}, 6}, {{3, 520}, 2},   {{2, 3001}, 2},    {{2, 11000}, 2},     {{3, 40000}, 2},   {{1, 4099}, 2},      {{300, 211}, 3},
-    {{40, 64}, 1},   {{3000, 32}, 1}, {{33, 7}, 1},      {{3, 20, 24}, 2},    {{17, 12, 3}, 5},  {{17, 5, 7}, 5},     {{9, 8, 16}, 5},
-    {{4, 3, 600}, 5}, {{2, 3, 4, 5, 2}, 21}, {{3, 2, 4, 2, 3, 2}, 42},
+    {{37}, 0},        {{37, 16}, 2},   {{9, 32}, 2},    {{6, 250}, 2},    {{70, 56}, 2},         {{7, 14, 8}, 6},
+    {{6, 248}, 2},    {{5, 63, 8}, 6}, {{3, 520}, 2},   {{2, 3001}, 2},   {{2, 11000}, 2},       {{3, 40000}, 2},
+    {{1, 4099}, 2},   {{300, 211}, 3}, {{40, 64}, 1},   {{3000, 32}, 1},  {{33, 7}, 1},          {{3, 20, 24}, 2},
+    {{17, 12, 3}, 5}, {{17, 5, 7}, 5}, {{9, 8, 16}, 5}, {{4, 3, 600}, 5}, {{2, 3, 4, 5, 2}, 21}, {{3, 2, 4, 2, 3, 2}, 42},
 };
 
 enum class Kind { kRandom, kParallel, kHuge, kTiny, kZeroGradient, kZeroRows };
 const char* const kKindNames[] = {"random", "along v", "huge", "tiny", "zero gradient", "zero rows"};
 
 void backward(const Case& test, DType dtype, Kind kind, std::optional<double> eps) {
-  const std::string name = std::string(kKindNames[static_cast<int>(kind)]) + " " + test.shape.str() + " mask " + std::to_string(test.reduce) + " " +
-                           core::name(dtype) + (eps ? " eps " + std::to_string(*eps) : "");
+  const std::string name = std::string(kKindNames[static_cast<int>(kind)]) + " " + test.shape.str() + " mask " +
+                           std::to_string(test.reduce) + " " + core::name(dtype) + (eps ? " eps " + std::to_string(*eps) : "");
   Random random(11);
   auto one = normal(random);
   const auto kept = keptIndices(test.shape, test.reduce);

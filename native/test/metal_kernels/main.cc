@@ -8,12 +8,9 @@
 // Every Metal kernel, variant and dtype against float64. Arguments name the topics to run; none means all.
 int main(int count, char** arguments) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  const std::pair<const char*, void (*)()> topics[] = {{"norms", testing::testNorms},
-                                                       {"edges", testing::testNormEdges},
-                                                       {"gradients", testing::testGradients},
-                                                       {"scales", testing::testScales},
-                                                       {"convolutions", testing::testConvolutions},
-                                                       {"products", testing::testProducts}};
+  const std::pair<const char*, void (*)()> topics[] = {
+      {"norms", testing::testNorms},   {"edges", testing::testNormEdges},           {"gradients", testing::testGradients},
+      {"scales", testing::testScales}, {"convolutions", testing::testConvolutions}, {"products", testing::testProducts}};
   for (const auto& [name, run] : topics) {
     bool wanted = count == 1;
     for (int i = 1; i < count; ++i) wanted = wanted || std::strcmp(arguments[i], name) == 0;

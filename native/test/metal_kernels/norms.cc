@@ -54,7 +54,8 @@ std::vector<double> normsOf(const std::vector<double>& v, const std::vector<int6
 }
 
 void forward(const Case& test, DType dtype, DType gType, const std::function<float()>& value, const std::string& values) {
-  const std::string name = test.shape.str() + " mask " + std::to_string(test.reduce) + " " + core::name(dtype) + " " + values + " (" + test.reaches + ")";
+  const std::string name =
+      test.shape.str() + " mask " + std::to_string(test.reduce) + " " + core::name(dtype) + " " + values + " (" + test.reaches + ")";
   Random random(3);
   const Tensor v = make(test.shape, dtype, value);
   const Tensor g = make(test.shape.reduced(test.reduce), gType, normal(random, 0.5, 1.5));

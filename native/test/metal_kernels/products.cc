@@ -33,8 +33,8 @@ void linear(int64_t rows, int64_t K, int64_t outputs, DType dtype, int scale, bo
   }
   const double error = relativeError(y, want);
   const double allowed = 3e-6 * std::max(1.0, std::sqrt(static_cast<double>(K) / 4096)) + (dtype == DType::kFloat32 ? 0 : ulp(1, dtype));
-  check(error <= allowed, "linear " + std::to_string(rows) + " x " + std::to_string(K) + " -> " + std::to_string(outputs) + " " + core::name(dtype) +
-                              ": error " + std::to_string(error));
+  check(error <= allowed, "linear " + std::to_string(rows) + " x " + std::to_string(K) + " -> " + std::to_string(outputs) + " " +
+                              core::name(dtype) + ": error " + std::to_string(error));
 }
 
 void matmul(const Shape& a, const Shape& b, DType dtype) {

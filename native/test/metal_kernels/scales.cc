@@ -39,7 +39,8 @@ void scales(const std::vector<Part>& parts, const std::string& name) {
       if (parts[s].eps) n = std::max(n, *parts[s].eps);
       worst = std::max(worst, ulpsApart(got[k], g[k] / n, DType::kFloat32));
     }
-    check(worst <= 4, "scale " + name + " " + parts[s].shape.str() + " " + core::name(parts[s].dtype) + ": " + std::to_string(worst) + " ulp");
+    check(worst <= 4,
+          "scale " + name + " " + parts[s].shape.str() + " " + core::name(parts[s].dtype) + ": " + std::to_string(worst) + " ulp");
   }
 }
 
@@ -49,15 +50,18 @@ void testScales() {
   const DType f = DType::kFloat32, h = DType::kFloat16, b = DType::kBFloat16;
   std::vector<Part> all;
   for (const DType dtype : kDTypes) {
-    for (const Shape& shape : {Shape{10, 16}, Shape{33, 8, 3}, Shape{5, 56}, Shape{3, 120}, Shape{9, 63, 8}, Shape{2, 40, 64}, Shape{2, 33000},
-                               Shape{7, 5}, Shape{3, 700}, Shape{1, 32, 7}}) {
+    for (const Shape& shape : {Shape{10, 16}, Shape{33, 8, 3}, Shape{5, 56}, Shape{3, 120}, Shape{9, 63, 8}, Shape{2, 40, 64},
+                               Shape{2, 33000}, Shape{7, 5}, Shape{3, 700}, Shape{1, 32, 7}}) {
       all.push_back({shape, shape.rank() == 2 ? 2u : 6u, dtype, dtype, std::nullopt});
     }
   }
   scales(all, "mixed");
   scales({{{64, 8, 3}, 6, f, f, std::nullopt}}, "one");
   scales({{{6, 40}, 2, h, f, 1e-3}, {{6, 40}, 2, b, f, 100.0}, {{6, 40}, 2, f, f, 100.0}}, "eps and float32 g");
-  scales({{{6, 40, 3}, 7, f, f, std::nullopt}, {{3, 70000}, 2, f, f, std::nullopt}, {{6, 40, 3}, 5, h, h, std::nullopt}, {{6, 40}, 1, b, b, std::nullopt}},
+  scales({{{6, 40, 3}, 7, f, f, std::nullopt},
+          {{3, 70000}, 2, f, f, std::nullopt},
+          {{6, 40, 3}, 5, h, h, std::nullopt},
+          {{6, 40}, 1, b, b, std::nullopt}},
          "whole tensor, long rows, other axes");
 }
 

@@ -1,0 +1,193 @@
+"""Bandwidth of each weight norm kernel beside torch's own kernel and a plain copy, in one run. Every result is checked before it is timed.
+
+GB/s counts one read of v and one write of w (backward: two reads and one write), whatever a kernel really moves; `own` is the same time
+against the bytes its algorithm has to move (rows too long for the registers are read twice).
+"""
+import math
+import struct
+import sys
+
+import torch
+
+import plan
+from driver import function, start
+
+start()
+torch.zeros(1, device='cuda')
+DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+
+
+def timed(body, calls):
+    """Microseconds a call: `body` makes `calls` launches, captured once and replayed; the median of nine replays."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        body()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream):
+            body()
+        graph.replay()
+        torch.cuda.synchronize()
+        times = []
+        for _ in range(9):
+            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            begin.record()
+            graph.replay()
+            end.record()
+            torch.cuda.synchronize()
+            times.append(begin.elapsed_time(end) * 1e3 / calls)
+    return sorted(times)[4]
+
+
+def current():
+    return torch.cuda.current_stream().cuda_stream
+
+
+def axes_of(shape, reduce):
+    return [i for i in range(len(shape)) if reduce >> i & 1]
+
+
+def copies_for(size):
+    return max(4, min(64, math.ceil(400e6 / size)))
+
+
+def line(name, us, moved, own, copy, others):
+    rate = moved / us / 1e3
+    text = f'{name:44s} {us:9.2f} us {rate:6.0f} GB/s  {100 * copy / us:5.1f}% of copy'
+    if own != moved:
+        text += f' (own {100 * copy / us * own / moved:5.1f}%)'
+    print(text + ''.join(f'  {n} {t:.2f} us ({t / us:.2f}x)' for n, t in others), flush=True)
+
+
+def forward(shape, reduce, dtype, reads):
+    kind, copies = DTYPES[dtype], copies_for(2 * math.prod(shape) * plan.SIZE[dtype])
+    axes = axes_of(shape, reduce)
+    v = torch.randn(copies, *shape, device='cuda').to(kind)
+    kept = [1 if i in axes else n for i, n in enumerate(shape)]
+    g = (torch.rand(kept, device='cuda') + 0.5).to(kind)
+    w = torch.full_like(v, float('nan'))
+    launches = plan.norm_launches(shape, reduce, dtype, dtype)
+    partial = torch.empty(max(16, max(l[7] for l in launches)), dtype=torch.uint8, device='cuda')
+    memory = [{'v': v[i].data_ptr(), 'g': g.data_ptr(), 'w': w[i].data_ptr(), 'partial': partial.data_ptr(), 'none': v.data_ptr()} for i in range(copies)]
+
+    def ours():
+        for m in memory:
+            plan.run(launches, m, current())
+
+    us = timed(ours, copies)
+    x = v[copies - 1].double()
+    want = x * (g.double() / torch.sqrt((x * x).sum(dim=axes, keepdim=True)))
+    error = ((w[copies - 1].double() - want).norm() / want.norm()).item()
+    if not error < {'float32': 1e-6, 'float16': 1e-3, 'bfloat16': 8e-3}[dtype]:
+        sys.exit(f'wrong result: {launches[0][1]} {shape} {dtype}: {error}')
+    del x, want
+    copy = timed(lambda: [w[i].copy_(v[i]) for i in range(copies)], copies)
+    others = []
+    if len(shape) == 2:
+        others = [('torch', timed(lambda: [torch._weight_norm(v[i], g, 0 if reduce == 2 else 1) for i in range(copies)], copies))]
+    size = math.prod(shape) * plan.SIZE[dtype]
+    line(f'{launches[0][1]} {list(shape)} over {axes}', us, 2 * size, (reads + 1) * size, copy, others)
+    del v, w
+    torch.cuda.empty_cache()
+
+
+def norms(shape, dtype):
+    kind, copies = DTYPES[dtype], copies_for(math.prod(shape) * plan.SIZE[dtype])
+    v = torch.randn(copies, *shape, device='cuda').to(kind)
+    n = torch.empty(shape[0], device='cuda')
+    launches = plan.norm_launches(shape, 2, dtype, dtype, output=plan.NORM)
+    partial = torch.empty(max(16, max(l[7] for l in launches)), dtype=torch.uint8, device='cuda')
+    us = timed(lambda: [plan.run(launches, {'v': v[i].data_ptr(), 'statistic': n.data_ptr(), 'partial': partial.data_ptr(), 'none': v.data_ptr()}, current())
+                        for i in range(copies)], copies)
+    torch_us = timed(lambda: [torch.linalg.vector_norm(v[i], dim=1, dtype=torch.float32) for i in range(copies)], copies)
+    size = math.prod(shape) * plan.SIZE[dtype]
+    print(f'norm only {dtype} {list(shape)}: {us:.2f} us, {size / us / 1e3:.0f} GB/s read; torch vector_norm {torch_us:.2f} us', flush=True)
+
+
+def backward(shape, reduce, dtype, reads):
+    kind, copies = DTYPES[dtype], copies_for(3 * math.prod(shape) * plan.SIZE[dtype])
+    axes = axes_of(shape, reduce)
+    v, d = torch.randn(copies, *shape, device='cuda').to(kind), torch.randn(copies, *shape, device='cuda').to(kind)
+    kept = [1 if i in axes else n for i, n in enumerate(shape)]
+    g = (torch.rand(kept, device='cuda') + 0.5).to(kind)
+    dv, dg = torch.full_like(v, float('nan')), torch.empty(kept, device='cuda', dtype=kind)
+    launches = plan.backward_launches(shape, reduce, dtype, dtype)
+    partial = torch.empty(max(16, max(l[7] for l in launches)), dtype=torch.uint8, device='cuda')
+
+    def ours():
+        for i in range(copies):
+            plan.run(launches, {'gradW': d[i].data_ptr(), 'v': v[i].data_ptr(), 'g': g.data_ptr(), 'gradV': dv[i].data_ptr(),
+                                'gradG': dg.data_ptr(), 'partial': partial.data_ptr(), 'none': v.data_ptr()}, current())
+
+    us = timed(ours, copies)
+    x, y = v[copies - 1].double(), d[copies - 1].double()
+    n = torch.sqrt((x * x).sum(dim=axes, keepdim=True))
+    want = g.double() / n * (y - x / n * ((x * y).sum(dim=axes, keepdim=True) / n))
+    error = ((dv[copies - 1].double() - want).norm() / want.norm()).item()
+    if not error < {'float32': 1e-6, 'float16': 1e-3, 'bfloat16': 8e-3}[dtype]:
+        sys.exit(f'wrong gradient: {launches[0][1]} {shape} {dtype}: {error}')
+    del x, y, want
+    copy = timed(lambda: [dv[i].copy_(v[i]) for i in range(copies)], copies) * 1.5
+    others = []
+    if reduce == 2 and len(shape) == 2:
+        norm = torch.linalg.vector_norm(v[0], dim=1, keepdim=True, dtype=torch.float32).contiguous()
+        others = [('torch', timed(lambda: [torch.ops.aten._weight_norm_interface_backward(d[i], v[i], g, norm, 0) for i in range(copies)], copies))]
+    size = math.prod(shape) * plan.SIZE[dtype]
+    line(f'{launches[0][1]} {list(shape)} over {axes}', us, 3 * size, (reads + 1) * size, copy, others)
+    del v, d, dv
+    torch.cuda.empty_cache()
+
+
+def hifigan(dtype):
+    """Scales of HiFi-GAN V1's 78 layers in one launch, beside an elementwise multiply that moves the same bytes in all."""
+    shapes = [(512, 560), (512, 4096), (256, 2048), (128, 256), (64, 128)]
+    shapes += [(c, c * k) for c in (256, 128, 64, 32) for k in (3, 7, 11) for _ in range(6)] + [(1, 224)]
+    kind, size, copies = DTYPES[dtype], plan.SIZE[dtype], 8
+    offsets, at, row, rows = [], 0, 0, sum(s[0] for s in shapes)
+    for r, c in shapes:
+        offsets.append((at, row))
+        at, row = at + (r * c + 127) // 128 * 128, row + r
+    v = torch.randn(copies, at, device='cuda').to(kind)
+    g = (torch.rand(rows, device='cuda') + 0.5).to(kind)
+    s = torch.full((copies, rows), float('nan'), device='cuda')
+    tables = [torch.frombuffer(bytearray(plan.scale_tiles([(v[i].data_ptr() + size * o, g.data_ptr() + size * q, s[i].data_ptr() + 4 * q, r, c, dtype, dtype, None)
+                                                           for (r, c), (o, q) in zip(shapes, offsets)])), dtype=torch.uint8).cuda() for i in range(copies)]
+    kernel = function('scale', 'scale_tiles_' + dtype)
+    us = timed(lambda: [kernel.launch((t.numel() // 64,), 128, {0: t.data_ptr()}, stream=current()) for t in tables], copies)
+    want = torch.cat([q.double() / v[copies - 1, o:o + r * c].view(r, c).double().norm(dim=1)
+                      for (r, c), (o, q) in zip(shapes, [(o, g[p:p + r]) for (r, _), (o, p) in zip(shapes, offsets)])])
+    if not ((s[copies - 1].double() - want).abs() / want).max().item() < 5e-7:
+        sys.exit('wrong scales')
+    weights = sum(r * c for r, c in shapes)
+    half = weights // 2
+    a, b = v[:, :half].contiguous(), torch.empty(copies, half, device='cuda', dtype=kind)
+    multiply = timed(lambda: [torch.mul(a[i], 2.0, out=b[i]) for i in range(copies)], copies)
+    full = torch.empty_like(v)
+    whole = timed(lambda: [torch.mul(v[i], 2.0, out=full[i]) for i in range(copies)], copies)
+    views = [[(v[i, o:o + r * c].view(r, c), g[q:q + r].view(r, 1)) for (r, c), (o, q) in zip(shapes, offsets)] for i in range(copies)]
+    torch_us = timed(lambda: [torch._weight_norm(x, y, 0) for layers in views for x, y in layers], copies)
+    print(f'HiFi-GAN V1 {dtype}: {len(shapes)} layers, {weights} weights, one launch of {tables[0].numel() // 64} threadgroups: {us:.2f} us '
+          f'({weights * size / us / 1e3:.0f} GB/s read); multiply over the same bytes {multiply:.2f} us (ratio {us / multiply:.3f}); multiply over all '
+          f'weights {whole:.2f} us (ratio {us / whole:.3f}); torch, 78 calls in a graph {torch_us:.1f} us', flush=True)
+
+
+print(torch.cuda.get_device_name(), 'torch', torch.__version__, flush=True)
+for dtype in DTYPES:
+    print(f'-- forward {dtype}')
+    for shape in ((4096, 4096), (8192, 8192), (512, 5632), (65536, 64), (65536, 256)):
+        forward(shape, 2, dtype, 1)
+    forward((256, 65536), 2, dtype, 2)
+    forward((64, 262144), 2, dtype, 2)
+    forward((4096, 4096), 1, dtype, 2)
+    forward((8192, 8192), 1, dtype, 2)
+    forward((512, 65536), 1, dtype, 1)
+    forward((64, 512, 2048), 2, dtype, 1)
+    forward((2048, 2048, 3), 5, dtype, 2)
+    forward((512, 8192, 7), 5, dtype, 1)
+    print(f'-- backward {dtype}')
+    for shape in ((4096, 4096), (8192, 8192), (512, 5632), (65536, 64)):
+        backward(shape, 2, dtype, 2)
+    backward((256, 65536), 2, dtype, 4)
+    backward((4096, 4096), 1, dtype, 4)
+    norms((4096, 4096), dtype)
+    hifigan(dtype)

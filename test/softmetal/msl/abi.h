@@ -22,8 +22,7 @@ enum SmArgumentKind {
 struct SmContext {
   unsigned threadPositionInGrid[3], threadPositionInThreadgroup[3], threadgroupPositionInGrid[3], threadsPerThreadgroup[3],
       threadgroupsPerGrid[3], threadsPerGrid[3], dispatchThreadsPerThreadgroup[3];
-  unsigned threadIndexInThreadgroup, simdgroupIndexInThreadgroup, threadIndexInSimdgroup, simdgroupsPerThreadgroup,
-      threadsPerSimdgroup;
+  unsigned threadIndexInThreadgroup, simdgroupIndexInThreadgroup, threadIndexInSimdgroup, simdgroupsPerThreadgroup, threadsPerSimdgroup;
 };
 
 struct SmAttribute {
@@ -38,7 +37,7 @@ struct SmParameter {
 
 struct SmKernel {
   const char* name;
-  void (*function)();                                           // the kernel itself, to find its symbol
+  void (*function)();                                            // the kernel itself, to find its symbol
   void (*run)(void* const* bindings, const SmContext* context);  // bindings: 31 buffers, then 31 threadgroup arguments
   const SmAttribute* attributes;
   const SmParameter* parameters;

@@ -13,21 +13,21 @@ typedef atomic<int> atomic_int;
 typedef atomic<float> atomic_float;
 typedef atomic<bool> atomic_bool;
 
-#define SM_ATOMIC(name, expression)                                                                                  \
-  template <class T, class U>                                                                                        \
-  SM_CALL T atomic_##name##_explicit(const volatile atomic<T>* object, U operand, memory_order) {                    \
-    auto* target = const_cast<atomic<T>*>(object);                                                                   \
-    softmetal_kernel_access(target, sizeof(T), kSmWrite | kSmAtomic, __builtin_return_address(0));                   \
-    const T old = target->sm_value, value = (T)operand;                                                              \
-    target->sm_value = expression;                                                                                   \
-    return old;                                                                                                      \
+#define SM_ATOMIC(name, expression)                                                                \
+  template <class T, class U>                                                                      \
+  SM_CALL T atomic_##name##_explicit(const volatile atomic<T>* object, U operand, memory_order) {  \
+    auto* target = const_cast<atomic<T>*>(object);                                                 \
+    softmetal_kernel_access(target, sizeof(T), kSmWrite | kSmAtomic, __builtin_return_address(0)); \
+    const T old = target->sm_value, value = (T)operand;                                            \
+    target->sm_value = expression;                                                                 \
+    return old;                                                                                    \
   }
 SM_ATOMIC(fetch_add, old + value)
 SM_ATOMIC(fetch_sub, old - value)
 SM_ATOMIC(fetch_max, (value > old ? value : old))
 SM_ATOMIC(fetch_min, (value < old ? value : old))
 SM_ATOMIC(fetch_or, old | value)
-SM_ATOMIC(fetch_and, old & value)
+SM_ATOMIC(fetch_and, old& value)
 SM_ATOMIC(fetch_xor, old ^ value)
 SM_ATOMIC(exchange, value)
 #undef SM_ATOMIC
@@ -45,8 +45,7 @@ SM_CALL void atomic_store_explicit(volatile atomic<T>* object, U value, memory_o
 }
 // Never fails spuriously here; on a GPU it may.
 template <class T, class U>
-SM_CALL bool atomic_compare_exchange_weak_explicit(volatile atomic<T>* object, thread T* expected, U desired, memory_order,
-                                                   memory_order) {
+SM_CALL bool atomic_compare_exchange_weak_explicit(volatile atomic<T>* object, thread T* expected, U desired, memory_order, memory_order) {
   auto* target = const_cast<atomic<T>*>(object);
   softmetal_kernel_access(target, sizeof(T), kSmWrite | kSmAtomic, __builtin_return_address(0));
   const T old = target->sm_value;

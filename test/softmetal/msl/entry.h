@@ -77,9 +77,7 @@ struct entry<void (*)(P...), function, attributes> {
   static void call(indices<I...>, void* const* bindings, const SmContext* context) {
     function(argument<P>::get(attributes[I], bindings, context)...);
   }
-  static void run(void* const* bindings, const SmContext* context) {
-    call(typename makeIndices<count>::type(), bindings, context);
-  }
+  static void run(void* const* bindings, const SmContext* context) { call(typename makeIndices<count>::type(), bindings, context); }
 };
 template <class... P, void (*function)(P...), const SmAttribute* attributes>
 constexpr SmParameter entry<void (*)(P...), function, attributes>::parameters[sizeof...(P) + 1];
@@ -98,22 +96,22 @@ inline bool functionConstantDefined(int index) {
 // MTLDataType of a function constant.
 template <class T>
 struct dataType;
-#define SM_DATA_TYPE(T, scalar)              \
-  template <>                                \
-  struct dataType<T> {                       \
-    enum { value = scalar };                 \
-  };                                         \
-  template <>                                \
-  struct dataType<T##2> {                    \
-    enum { value = scalar + 1 };             \
-  };                                         \
-  template <>                                \
-  struct dataType<T##3> {                    \
-    enum { value = scalar + 2 };             \
-  };                                         \
-  template <>                                \
-  struct dataType<T##4> {                    \
-    enum { value = scalar + 3 };             \
+#define SM_DATA_TYPE(T, scalar)  \
+  template <>                    \
+  struct dataType<T> {           \
+    enum { value = scalar };     \
+  };                             \
+  template <>                    \
+  struct dataType<T##2> {        \
+    enum { value = scalar + 1 }; \
+  };                             \
+  template <>                    \
+  struct dataType<T##3> {        \
+    enum { value = scalar + 2 }; \
+  };                             \
+  template <>                    \
+  struct dataType<T##4> {        \
+    enum { value = scalar + 3 }; \
   };
 SM_DATA_TYPE(float, 3)
 SM_DATA_TYPE(half, 16)
@@ -137,14 +135,18 @@ struct dataType<ulong> {
 #pragma clang attribute pop
 
 #define SM_HOOK extern "C" __attribute__((visibility("hidden"), no_sanitize("thread"), used))
-#define SM_ACCESS_HOOKS(n)                                                                          \
-  SM_HOOK void __tsan_read##n(void* p) { softmetal_kernel_access(p, n, kSmRead, __builtin_return_address(0)); }   \
-  SM_HOOK void __tsan_write##n(void* p) { softmetal_kernel_access(p, n, kSmWrite, __builtin_return_address(0)); } \
-  SM_HOOK void __tsan_unaligned_read##n(void* p) {                                                  \
-    softmetal_kernel_access(p, n, kSmRead | kSmUnaligned, __builtin_return_address(0));             \
-  }                                                                                                 \
-  SM_HOOK void __tsan_unaligned_write##n(void* p) {                                                 \
-    softmetal_kernel_access(p, n, kSmWrite | kSmUnaligned, __builtin_return_address(0));            \
+#define SM_ACCESS_HOOKS(n)                                                               \
+  SM_HOOK void __tsan_read##n(void* p) {                                                 \
+    softmetal_kernel_access(p, n, kSmRead, __builtin_return_address(0));                 \
+  }                                                                                      \
+  SM_HOOK void __tsan_write##n(void* p) {                                                \
+    softmetal_kernel_access(p, n, kSmWrite, __builtin_return_address(0));                \
+  }                                                                                      \
+  SM_HOOK void __tsan_unaligned_read##n(void* p) {                                       \
+    softmetal_kernel_access(p, n, kSmRead | kSmUnaligned, __builtin_return_address(0));  \
+  }                                                                                      \
+  SM_HOOK void __tsan_unaligned_write##n(void* p) {                                      \
+    softmetal_kernel_access(p, n, kSmWrite | kSmUnaligned, __builtin_return_address(0)); \
   }
 SM_ACCESS_HOOKS(1)
 SM_ACCESS_HOOKS(2)

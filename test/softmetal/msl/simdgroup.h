@@ -4,7 +4,9 @@
 
 namespace metal {
 enum class mem_flags { mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_texture = 4, mem_threadgroup_imageblock = 8 };
-inline constexpr mem_flags operator|(mem_flags a, mem_flags b) { return (mem_flags)((int)a | (int)b); }
+inline constexpr mem_flags operator|(mem_flags a, mem_flags b) {
+  return (mem_flags)((int)a | (int)b);
+}
 
 SM_CALL inline void threadgroup_barrier(mem_flags flags) {
   softmetal_kernel_barrier(1, (int)flags, __builtin_return_address(0));
@@ -38,8 +40,7 @@ template <class T, class Operation>
 SM_UNCHECKED void reduceLanes(void* slots, unsigned stride, const unsigned*, unsigned active) {
   T values[kSmSimdWidth];
   const T first = slot<T>(slots, stride, __builtin_ctz(active));
-  for (unsigned i = 0; i < kSmSimdWidth; i++)
-    values[i] = active >> i & 1 ? slot<T>(slots, stride, i) : Operation::identity(first);
+  for (unsigned i = 0; i < kSmSimdWidth; i++) values[i] = active >> i & 1 ? slot<T>(slots, stride, i) : Operation::identity(first);
   for (unsigned step = kSmSimdWidth / 2; step; step /= 2)
     for (unsigned i = 0; i < step; i++) values[i] = Operation::apply(values[i], values[i + step]);
   for (unsigned i = 0; i < kSmSimdWidth; i++) slot<T>(slots, stride, i) = values[0];
@@ -62,8 +63,7 @@ SM_UNCHECKED void permuteLanes(void* slots, unsigned stride, const unsigned* fro
   for (unsigned i = 0; i < kSmSimdWidth; i++) values[i] = slot<T>(slots, stride, i);
   for (unsigned i = 0; i < kSmSimdWidth; i++) {
     const unsigned source = from[i];
-    slot<T>(slots, stride, i) =
-        source < kSmSimdWidth && (active >> source & 1) ? values[source] : undefinedValue<T>();
+    slot<T>(slots, stride, i) = source < kSmSimdWidth && (active >> source & 1) ? values[source] : undefinedValue<T>();
   }
 }
 template <class T>
@@ -84,27 +84,31 @@ SM_UNCHECKED inline void ballotLanes(void* slots, unsigned stride, const unsigne
   for (unsigned i = 0; i < kSmSimdWidth; i++) slot<ulong>(slots, stride, i) = mask | (ulong)active << 32;
 }
 
-#define SM_OPERATION(name, identityValue, expression)         \
-  template <class T>                                          \
-  struct name {                                               \
-    static T identity(T first) { return identityValue; }      \
-    static T apply(T a, T b) { return (T)(expression); }      \
+#define SM_OPERATION(name, identityValue, expression) \
+  template <class T>                                  \
+  struct name {                                       \
+    static T identity(T first) {                      \
+      return identityValue;                           \
+    }                                                 \
+    static T apply(T a, T b) {                        \
+      return (T)(expression);                         \
+    }                                                 \
   };
 SM_OPERATION(Sum, (T)0, a + b)
-SM_OPERATION(Product, (T)1, a * b)
+SM_OPERATION(Product, (T)1, a* b)
 SM_OPERATION(Max, first, metal::max(a, b))
 SM_OPERATION(Min, first, metal::min(a, b))
-SM_OPERATION(And, first, a & b)
+SM_OPERATION(And, first, a& b)
 SM_OPERATION(Or, (T)0, a | b)
 SM_OPERATION(Xor, (T)0, a ^ b)
 #undef SM_OPERATION
 }  // namespace detail
 
-#define SM_REDUCTION(name, Operation)                                                                  \
-  template <class T>                                                                                   \
-  SM_CALL T name(T value) {                                                                            \
+#define SM_REDUCTION(name, Operation)                                                                      \
+  template <class T>                                                                                       \
+  SM_CALL T name(T value) {                                                                                \
     detail::collect(value, 0, &detail::reduceLanes<T, detail::Operation<T>>, __builtin_return_address(0)); \
-    return value;                                                                                      \
+    return value;                                                                                          \
   }
 SM_REDUCTION(simd_sum, Sum)
 SM_REDUCTION(simd_product, Product)
@@ -115,11 +119,11 @@ SM_REDUCTION(simd_or, Or)
 SM_REDUCTION(simd_xor, Xor)
 #undef SM_REDUCTION
 
-#define SM_SCAN(name, Operation, exclusive)                                                                       \
-  template <class T>                                                                                              \
-  SM_CALL T name(T value) {                                                                                       \
+#define SM_SCAN(name, Operation, exclusive)                                                                         \
+  template <class T>                                                                                                \
+  SM_CALL T name(T value) {                                                                                         \
     detail::collect(value, 0, &detail::scanLanes<T, detail::Operation<T>, exclusive>, __builtin_return_address(0)); \
-    return value;                                                                                                 \
+    return value;                                                                                                   \
   }
 SM_SCAN(simd_prefix_inclusive_sum, Sum, 0)
 SM_SCAN(simd_prefix_exclusive_sum, Sum, 1)

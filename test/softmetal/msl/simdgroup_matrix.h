@@ -8,8 +8,12 @@ template <class T, int Columns, int Rows>
 struct simdgroup_matrix;
 
 namespace detail {
-SM_UNCHECKED inline unsigned matrixRow(unsigned lane) { return (lane / 4 & 4) + lane / 2 % 4; }
-SM_UNCHECKED inline unsigned matrixColumn(unsigned lane) { return (lane / 4 & 2) * 2 + lane % 2 * 2; }
+SM_UNCHECKED inline unsigned matrixRow(unsigned lane) {
+  return (lane / 4 & 4) + lane / 2 % 4;
+}
+SM_UNCHECKED inline unsigned matrixColumn(unsigned lane) {
+  return (lane / 4 & 2) * 2 + lane % 2 * 2;
+}
 
 template <class P>
 struct MatrixPlace {
@@ -54,8 +58,7 @@ SM_UNCHECKED void storeMatrix(void* slots, unsigned stride, const unsigned*, uns
   for (unsigned lane = 0; lane < kSmSimdWidth; lane++) {
     const unsigned row = matrixRow(lane), column = matrixColumn(lane);
     const auto& stored = slot<StoredMatrix<T, P>>(slots, stride, lane);
-    for (unsigned k = 0; k < 2; k++)
-      (place.transposed ? values[column + k][row] : values[row][column + k]) = (P)stored.elements[k];
+    for (unsigned k = 0; k < 2; k++) (place.transposed ? values[column + k][row] : values[row][column + k]) = (P)stored.elements[k];
   }
   for (unsigned row = 0; row < 8; row++) {
     P* target = place.base + (place.y + row) * place.elementsPerRow + place.x;
@@ -90,8 +93,7 @@ SM_UNCHECKED void multiplyMatrices(void* slots, unsigned stride, const unsigned*
     *(SmRow*)c[row] = sum;
   }
   for (unsigned lane = 0; lane < kSmSimdWidth; lane++)
-    for (unsigned k = 0; k < 2; k++)
-      ((D*)((char*)slots + lane * stride))[k] = (D)c[matrixRow(lane)][matrixColumn(lane) + k];
+    for (unsigned k = 0; k < 2; k++) ((D*)((char*)slots + lane * stride))[k] = (D)c[matrixRow(lane)][matrixColumn(lane) + k];
   softmetal_kernel_count_flops(1024);
 }
 }  // namespace detail
@@ -119,8 +121,8 @@ simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
 }
 
 template <class T>
-SM_CALL void simdgroup_load(thread simdgroup_matrix<T, 8, 8>& matrix, const T* source, ulong elementsPerRow = 8,
-                            ulong2 origin = (ulong2)0, bool transposed = false) {
+SM_CALL void simdgroup_load(thread simdgroup_matrix<T, 8, 8>& matrix, const T* source, ulong elementsPerRow = 8, ulong2 origin = (ulong2)0,
+                            bool transposed = false) {
   union {
     detail::MatrixPlace<const T> place;
     T elements[2];
@@ -130,8 +132,8 @@ SM_CALL void simdgroup_load(thread simdgroup_matrix<T, 8, 8>& matrix, const T* s
   matrix.sm_elements[1] = value.elements[1];
 }
 template <class T>
-SM_CALL void simdgroup_store(thread const simdgroup_matrix<T, 8, 8>& matrix, T* target, ulong elementsPerRow = 8,
-                             ulong2 origin = (ulong2)0, bool transposed = false) {
+SM_CALL void simdgroup_store(thread const simdgroup_matrix<T, 8, 8>& matrix, T* target, ulong elementsPerRow = 8, ulong2 origin = (ulong2)0,
+                             bool transposed = false) {
   detail::StoredMatrix<T, T> value = {{target, elementsPerRow, origin.x, origin.y, transposed},
                                       {matrix.sm_elements[0], matrix.sm_elements[1]}};
   detail::collect(value, 0, &detail::storeMatrix<T, T>, __builtin_return_address(0));
@@ -148,8 +150,7 @@ SM_CALL void simdgroup_multiply_accumulate(thread simdgroup_matrix<D, 8, 8>& res
   result.sm_elements[1] = value.elements[1];
 }
 template <class D, class A, class B>
-void simdgroup_multiply(thread simdgroup_matrix<D, 8, 8>& result, const simdgroup_matrix<A, 8, 8>& a,
-                        const simdgroup_matrix<B, 8, 8>& b) {
+void simdgroup_multiply(thread simdgroup_matrix<D, 8, 8>& result, const simdgroup_matrix<A, 8, 8>& a, const simdgroup_matrix<B, 8, 8>& b) {
   simdgroup_multiply_accumulate(result, a, b, make_filled_simdgroup_matrix<D, 8, 8>((D)0));
 }
 }  // namespace metal

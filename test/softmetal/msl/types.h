@@ -29,7 +29,7 @@ typedef unsigned int uint32_t;
 typedef long int64_t;
 typedef unsigned long uint64_t;
 
-#define SM_VECTORS(T)                                   \
+#define SM_VECTORS(T)                                 \
   typedef T T##2 __attribute__((ext_vector_type(2))); \
   typedef T T##3 __attribute__((ext_vector_type(3))); \
   typedef T T##4 __attribute__((ext_vector_type(4)));
@@ -166,29 +166,33 @@ struct construct<V> {
 }  // namespace detail
 
 // Packed vectors have the alignment of their element.
-#define SM_PACKED(T)                                                          \
-  struct packed_##T##3 {                                                      \
-    T x, y, z;                                                                \
-    packed_##T##3() = default;                                                \
-    packed_##T##3(T##3 v) : x(v.x), y(v.y), z(v.z) {}                         \
-    packed_##T##3(T a, T b, T c) : x(a), y(b), z(c) {}                        \
-    operator T##3() const {                                                   \
-      T##3 v;                                                                 \
-      v[0] = x;                                                               \
-      v[1] = y;                                                               \
-      v[2] = z;                                                               \
-      return v;                                                               \
-    }                                                                         \
-    T operator[](int i) const { return (&x)[i]; }                             \
-    T& operator[](int i) { return (&x)[i]; }                                  \
-  };                                                                          \
-  namespace detail {                                                          \
-  template <>                                                                 \
-  struct vectorInfo<packed_##T##3> {                                          \
-    enum { count = 3 };                                                       \
-    typedef T element;                                                        \
-  };                                                                          \
-  }                                                                           \
+#define SM_PACKED(T)                                                               \
+  struct packed_##T##3 {                                                           \
+    T x, y, z;                                                                     \
+    packed_##T##3() = default;                                                     \
+    packed_##T##3(T##3 v) : x(v.x), y(v.y), z(v.z) {}                              \
+    packed_##T##3(T a, T b, T c) : x(a), y(b), z(c) {}                             \
+    operator T##3() const {                                                        \
+      T##3 v;                                                                      \
+      v[0] = x;                                                                    \
+      v[1] = y;                                                                    \
+      v[2] = z;                                                                    \
+      return v;                                                                    \
+    }                                                                              \
+    T operator[](int i) const {                                                    \
+      return (&x)[i];                                                              \
+    }                                                                              \
+    T& operator[](int i) {                                                         \
+      return (&x)[i];                                                              \
+    }                                                                              \
+  };                                                                               \
+  namespace detail {                                                               \
+  template <>                                                                      \
+  struct vectorInfo<packed_##T##3> {                                               \
+    enum { count = 3 };                                                            \
+    typedef T element;                                                             \
+  };                                                                               \
+  }                                                                                \
   typedef T packed_##T##2 __attribute__((ext_vector_type(2), aligned(sizeof(T)))); \
   typedef T packed_##T##4 __attribute__((ext_vector_type(4), aligned(sizeof(T))));
 SM_PACKED(float)
@@ -209,14 +213,24 @@ V sm_make(const A&... a) {
 
 template <class T>
 struct numeric_limits;
-#define SM_LIMITS(T, lowest_, max_, min_, epsilon_, infinity_)  \
-  template <>                                                   \
-  struct numeric_limits<T> {                                    \
-    static constexpr T lowest() { return lowest_; }             \
-    static constexpr T max() { return max_; }                   \
-    static constexpr T min() { return min_; }                   \
-    static constexpr T epsilon() { return epsilon_; }           \
-    static constexpr T infinity() { return infinity_; }         \
+#define SM_LIMITS(T, lowest_, max_, min_, epsilon_, infinity_) \
+  template <>                                                  \
+  struct numeric_limits<T> {                                   \
+    static constexpr T lowest() {                              \
+      return lowest_;                                          \
+    }                                                          \
+    static constexpr T max() {                                 \
+      return max_;                                             \
+    }                                                          \
+    static constexpr T min() {                                 \
+      return min_;                                             \
+    }                                                          \
+    static constexpr T epsilon() {                             \
+      return epsilon_;                                         \
+    }                                                          \
+    static constexpr T infinity() {                            \
+      return infinity_;                                        \
+    }                                                          \
   };
 SM_LIMITS(float, -FLT_MAX, FLT_MAX, FLT_MIN, FLT_EPSILON, INFINITY)
 SM_LIMITS(half, (half)-65504.0f, (half)65504.0f, (half)6.103515625e-05f, (half)9.765625e-04f, (half)INFINITY)

@@ -36,10 +36,11 @@ TEST(set_bytes_limits) {
   const std::vector<char> bytes(5000);
   CHECK_CONTAINS(violationOf("vectors", [&](auto e) { [e setBytes:bytes.data() length:4097 atIndex:1]; }), "length(4097) must be <= 4096");
   CHECK_CONTAINS(violationOf("vectors", [&](auto e) { [e setBytes:bytes.data() length:0 atIndex:1]; }), "length must not be 0");
-  CHECK_CONTAINS(violationOf("vectors", [&](auto e) {
-                   [e setBytes:bytes.data() length:4096 atIndex:1];
-                   dispatchOne(e);
-                 }),
+  CHECK_CONTAINS(violationOf("vectors",
+                             [&](auto e) {
+                               [e setBytes:bytes.data() length:4096 atIndex:1];
+                               dispatchOne(e);
+                             }),
                  "");
 }
 TEST(argument_table_has_31_entries) {
@@ -52,58 +53,67 @@ TEST(buffer_offsets) {
   CHECK_CONTAINS(violationOf("fill", [&](auto e) { [e setBuffer:buffer offset:256 atIndex:0]; }), "offset(256) must be < length 256");
   CHECK_CONTAINS(violationOf("fill", [&](auto e) { [e setBufferOffset:256 atIndex:0]; }), "offset(256) must be < length 256");
   CHECK_CONTAINS(violationOf("fill", [&](auto e) { [e setBufferOffset:0 atIndex:5]; }), "no buffer is bound at index 5");
-  CHECK_CONTAINS(violationOf("fill", [&](auto e) {
-                   [e setBufferOffset:2 atIndex:0];
-                   dispatchOne(e);
-                 }),
+  CHECK_CONTAINS(violationOf("fill",
+                             [&](auto e) {
+                               [e setBufferOffset:2 atIndex:0];
+                               dispatchOne(e);
+                             }),
                  "offset 2 is not aligned to 4");
-  CHECK_CONTAINS(violationOf("vectors", [&](auto e) {
-                   [e setBuffer:buffer offset:248 atIndex:1];
-                   dispatchOne(e);
-                 }),
+  CHECK_CONTAINS(violationOf("vectors",
+                             [&](auto e) {
+                               [e setBuffer:buffer offset:248 atIndex:1];
+                               dispatchOne(e);
+                             }),
                  "offset 248 is not aligned to 16");
 }
 TEST(arguments_must_be_bound_and_large_enough) {
   CHECK_CONTAINS(violationOf("vectors", dispatchOne), "vectors: missing buffer binding at index 1 for p");
-  CHECK_CONTAINS(violationOf("vectors", [&](auto e) {
-                   [e setBytes:"abcd" length:4 atIndex:1];
-                   dispatchOne(e);
-                 }),
+  CHECK_CONTAINS(violationOf("vectors",
+                             [&](auto e) {
+                               [e setBytes:"abcd" length:4 atIndex:1];
+                               dispatchOne(e);
+                             }),
                  "buffer(1) p needs 16 bytes, has 4");
-  CHECK_CONTAINS(violationOf("fill", [&](auto e) {
-                   [e setBuffer:nil offset:0 atIndex:0];
-                   dispatchOne(e);
-                 }),
+  CHECK_CONTAINS(violationOf("fill",
+                             [&](auto e) {
+                               [e setBuffer:nil offset:0 atIndex:0];
+                               dispatchOne(e);
+                             }),
                  "missing buffer binding at index 0");
 }
 TEST(threadgroup_memory_limits) {
   CHECK_CONTAINS(violationOf("dynamic", [&](auto e) { [e setThreadgroupMemoryLength:260 atIndex:0]; }), "must be a multiple of 16");
   CHECK_CONTAINS(violationOf("dynamic", dispatchOne), "threadgroup(0) s has no length");
-  CHECK_CONTAINS(violationOf("dynamic", [&](auto e) {
-                   [e setThreadgroupMemoryLength:32784 atIndex:0];
-                   dispatchOne(e);
-                 }),
+  CHECK_CONTAINS(violationOf("dynamic",
+                             [&](auto e) {
+                               [e setThreadgroupMemoryLength:32784 atIndex:0];
+                               dispatchOne(e);
+                             }),
                  "exceeds 32768");
-  CHECK_CONTAINS(violationOf("mixed", [&](auto e) {
-                   [e setThreadgroupMemoryLength:16400 atIndex:0];
-                   dispatchOne(e);
-                 }),
+  CHECK_CONTAINS(violationOf("mixed",
+                             [&](auto e) {
+                               [e setThreadgroupMemoryLength:16400 atIndex:0];
+                               dispatchOne(e);
+                             }),
                  "threadgroup memory (32784 bytes, static and dynamic) exceeds 32768");
-  CHECK_CONTAINS(violationOf("mixed", [&](auto e) {
-                   [e setThreadgroupMemoryLength:16384 atIndex:0];
-                   dispatchOne(e);
-                 }),
+  CHECK_CONTAINS(violationOf("mixed",
+                             [&](auto e) {
+                               [e setThreadgroupMemoryLength:16384 atIndex:0];
+                               dispatchOne(e);
+                             }),
                  "");
 }
 TEST(dispatch_limits) {
   const auto shape = [](MTLSize grid, MTLSize threads) {
     return violationOf("fill", [=](auto e) { [e dispatchThreadgroups:grid threadsPerThreadgroup:threads]; });
   };
-  CHECK_CONTAINS(shape(MTLSizeMake(1, 1, 1), MTLSizeMake(1025, 1, 1)), "1025 threads per threadgroup, maxTotalThreadsPerThreadgroup is 1024");
+  CHECK_CONTAINS(shape(MTLSizeMake(1, 1, 1), MTLSizeMake(1025, 1, 1)),
+                 "1025 threads per threadgroup, maxTotalThreadsPerThreadgroup is 1024");
   CHECK_CONTAINS(shape(MTLSizeMake(1, 0, 1), MTLSizeMake(1, 1, 1)), "the grid (1,0,1) has a dimension of 0");
   CHECK_CONTAINS(shape(MTLSizeMake(1, 1, 1), MTLSizeMake(1, 1, 0)), "threadsPerThreadgroup has a dimension of 0");
   CHECK_CONTAINS(shape(MTLSizeMake(1ul << 32, 1, 1), MTLSizeMake(1, 1, 1)), "does not fit 32 bits");
-  CHECK_CONTAINS(violationOf("fill", [=](auto e) { [e dispatchThreads:MTLSizeMake(0, 1, 1) threadsPerThreadgroup:MTLSizeMake(1, 1, 1)]; }), "has a dimension of 0");
+  CHECK_CONTAINS(violationOf("fill", [=](auto e) { [e dispatchThreads:MTLSizeMake(0, 1, 1) threadsPerThreadgroup:MTLSizeMake(1, 1, 1)]; }),
+                 "has a dimension of 0");
   softmetal_set("max_threads", 256);
   CHECK_CONTAINS(shape(MTLSizeMake(1, 1, 1), MTLSizeMake(257, 1, 1)), "maxTotalThreadsPerThreadgroup is 256");
 }
@@ -117,7 +127,10 @@ TEST(pipelines_that_promise_whole_simdgroups) {
   descriptor.threadGroupSizeIsMultipleOfThreadExecutionWidth = YES;
   descriptor.maxTotalThreadsPerThreadgroup = 512;
   NSError* error = nil;
-  id<MTLComputePipelineState> pipeline = [gpu::device() newComputePipelineStateWithDescriptor:descriptor options:0 reflection:nil error:&error];
+  id<MTLComputePipelineState> pipeline = [gpu::device() newComputePipelineStateWithDescriptor:descriptor
+                                                                                      options:0
+                                                                                   reflection:nil
+                                                                                        error:&error];
   CHECK_EQUAL(pipeline.maxTotalThreadsPerThreadgroup, 512u);
   CHECK_EQUAL(pipeline.threadExecutionWidth, 32u);
   gpu::dispatch(pipeline, {gpu::emptyBuffer(256)}, {.threads = MTLSizeMake(48, 1, 1)});
@@ -172,7 +185,7 @@ TEST(commit_happens_once_and_last) {
     CHECK_CONTAINS(gpu::takeViolations(), "waitUntilCompleted before commit");
     [commands commit];
     [commands waitUntilCompleted];
-    [commands addCompletedHandler:^(id<MTLCommandBuffer>) {
+    [commands addCompletedHandler:^(id<MTLCommandBuffer>){
     }];
     CHECK_CONTAINS(gpu::takeViolations(), "addCompletedHandler: after commit");
     CHECK([commands computeCommandEncoder] == nil);
@@ -236,10 +249,14 @@ TEST(copies_in_multiples_of_four) {
     });
     return gpu::takeViolations();
   };
-  CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:2 toBuffer:b destinationOffset:0 size:4]; }), "must be multiples of 4");
-  CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:0 toBuffer:b destinationOffset:0 size:6]; }), "must be multiples of 4");
-  CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:60 toBuffer:b destinationOffset:0 size:8]; }), "source range 60+8 beyond length 64");
-  CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:0 toBuffer:b destinationOffset:64 size:4]; }), "destination range 64+4 beyond");
+  CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:2 toBuffer:b destinationOffset:0 size:4]; }),
+                 "must be multiples of 4");
+  CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:0 toBuffer:b destinationOffset:0 size:6]; }),
+                 "must be multiples of 4");
+  CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:60 toBuffer:b destinationOffset:0 size:8]; }),
+                 "source range 60+8 beyond length 64");
+  CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:0 toBuffer:b destinationOffset:64 size:4]; }),
+                 "destination range 64+4 beyond");
   CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:0 toBuffer:a destinationOffset:4 size:8]; }), "overlap");
   CHECK_CONTAINS(blit([&](auto e) { [e copyFromBuffer:a sourceOffset:0 toBuffer:b destinationOffset:0 size:0]; }), "size must not be 0");
   CHECK_CONTAINS(blit([&](auto e) { [e fillBuffer:a range:NSMakeRange(1, 4) value:0]; }), "multiples of 4");
@@ -261,7 +278,8 @@ TEST(copies_carry_uninitialised_memory_along) {
     [encoder copyFromBuffer:source sourceOffset:0 toBuffer:target destinationOffset:0 size:64];
     [encoder endEncoding];
   });
-  const char* source2 = "kernel void f(device float* a [[buffer(0)]], device float* b [[buffer(1)]], uint i [[thread_position_in_grid]]) { b[i] = a[i]; }";
+  const char* source2 =
+      "kernel void f(device float* a [[buffer(0)]], device float* b [[buffer(1)]], uint i [[thread_position_in_grid]]) { b[i] = a[i]; }";
   id<MTLComputePipelineState> pipeline = gpu::pipeline(source2, "f");
   CHECK_EQUAL(gpu::dispatch(pipeline, {target, out}, {.threads = MTLSizeMake(8, 1, 1)}), "");
   CHECK_CONTAINS(gpu::dispatch(pipeline, {target, out}, {.threads = MTLSizeMake(9, 1, 1)}), "uninitialised memory at offset 32");

@@ -111,10 +111,12 @@ TEST(compilers_fail_on_demand) {
 TEST(devices_come_in_kinds) {
   id<MTLDevice> device = gpu::device();
   CHECK([device.name isEqualToString:@"Software Metal"] && device.registryID == 0x736f66746d65);
-  CHECK([device supportsFamily:MTLGPUFamilyApple7] && [device supportsFamily:MTLGPUFamilyMetal3] && ![device supportsFamily:MTLGPUFamilyApple8]);
+  CHECK([device supportsFamily:MTLGPUFamilyApple7] && [device supportsFamily:MTLGPUFamilyMetal3] &&
+        ![device supportsFamily:MTLGPUFamilyApple8]);
   CHECK(MTLCreateSystemDefaultDevice() == device && MTLCopyAllDevices().firstObject == device);
   softmetal_set("family", 5);
-  CHECK(![device supportsFamily:MTLGPUFamilyApple7] && [device supportsFamily:MTLGPUFamilyApple5] && ![device supportsFamily:MTLGPUFamilyMetal3]);
+  CHECK(![device supportsFamily:MTLGPUFamilyApple7] && [device supportsFamily:MTLGPUFamilyApple5] &&
+        ![device supportsFamily:MTLGPUFamilyMetal3]);
   softmetal_set("family", 0);
   CHECK(![device supportsFamily:MTLGPUFamilyApple1] && [device.name containsString:@"paravirtual"]);
   softmetal_set("no_device", 1);
@@ -149,7 +151,8 @@ TEST(completion_is_late_or_out_of_order_and_on_another_thread) {
 }
 
 TEST(subnormals_are_flushed_on_demand) {
-  const char* source = "kernel void f(device float* a [[buffer(0)]], device half* h [[buffer(1)]]) { a[1] = a[0] * 0.5f; a[2] = a[0] + 0.0f; h[1] = h[0] * half(0.5f); }";
+  const char* source = "kernel void f(device float* a [[buffer(0)]], device half* h [[buffer(1)]]) { a[1] = a[0] * 0.5f; a[2] = a[0] + "
+                       "0.0f; h[1] = h[0] * half(0.5f); }";
   id<MTLComputePipelineState> pipeline = gpu::pipeline(source, "f");
   for (int flush = 0; flush < 2; flush++) {
     softmetal_set("flush_subnormals", flush);

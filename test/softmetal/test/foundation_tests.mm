@@ -6,7 +6,9 @@
 #include "harness.h"
 #include "softmetal/control.h"
 
-static std::string text(NSString* string) { return string.UTF8String; }
+static std::string text(NSString* string) {
+  return string.UTF8String;
+}
 
 TEST(strings_format) {
   CHECK_EQUAL(text([NSString stringWithFormat:@"%d %5.2f %s %@ %lu %llx %c %% %p", -3, 1.5, "c", @"o", 7ul, 255ull, 'x', (void*)16]),
@@ -66,7 +68,9 @@ TEST(collections_hold_enumerate_and_compare) {
 
 TEST(errors_describe_themselves) {
   NSError* inner = [NSError errorWithDomain:@"inner" code:1 userInfo:nil];
-  NSError* error = [NSError errorWithDomain:@"outer" code:-2 userInfo:@{NSLocalizedDescriptionKey : @"it broke", NSUnderlyingErrorKey : inner}];
+  NSError* error = [NSError errorWithDomain:@"outer"
+                                       code:-2
+                                   userInfo:@{NSLocalizedDescriptionKey : @"it broke", NSUnderlyingErrorKey : inner}];
   CHECK_EQUAL(text(error.localizedDescription), "it broke");
   CHECK_EQUAL(error.code, -2);
   CHECK_EQUAL(text(error.underlyingErrors.firstObject.domain), "inner");

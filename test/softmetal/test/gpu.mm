@@ -2,7 +2,9 @@
 
 namespace gpu {
 
-id<MTLDevice> device() { return MTLCreateSystemDefaultDevice(); }
+id<MTLDevice> device() {
+  return MTLCreateSystemDefaultDevice();
+}
 
 static NSString* text(const std::string& source) {
   return [NSString stringWithUTF8String:("#include <metal_stdlib>\nusing namespace metal;\n" + source).c_str()];
@@ -40,7 +42,9 @@ id<MTLComputePipelineState> pipeline(const std::string& source, const char* kern
   return state;
 }
 
-id<MTLBuffer> emptyBuffer(size_t length, MTLResourceOptions options) { return [device() newBufferWithLength:length options:options]; }
+id<MTLBuffer> emptyBuffer(size_t length, MTLResourceOptions options) {
+  return [device() newBufferWithLength:length options:options];
+}
 
 std::string submit(const std::function<void(id<MTLCommandBuffer>)>& encode) {
   @autoreleasepool {
@@ -76,7 +80,8 @@ std::string takeViolations() {
 }
 
 std::vector<float> evaluate(const std::string& expression, unsigned threads, const std::string& declarations) {
-  const std::string source = declarations + "\nkernel void f(device float* out [[buffer(0)]], uint i [[thread_position_in_threadgroup]]) { out[i] = (" +
+  const std::string source = declarations +
+                             "\nkernel void f(device float* out [[buffer(0)]], uint i [[thread_position_in_threadgroup]]) { out[i] = (" +
                              expression + "); }";
   id<MTLBuffer> out = emptyBuffer(threads * 4);
   const std::string error = dispatch(pipeline(source, "f"), {out}, {.threads = MTLSizeMake(threads, 1, 1)});

@@ -2,8 +2,8 @@
 
 #import <Foundation/Foundation.h>
 
-#include <cstdio>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -37,7 +37,8 @@ void runInOwnProcess(const Case& test, const char* program) {
   int status = 0;
   const std::string output = outputOf(std::string(program) + " --in-process " + test.name, status);
   if (!status) fail(test.name.c_str(), 0, "the process ended without an error");
-  if (output.find(test.fatalMessage) == std::string::npos) fail(test.name.c_str(), 0, "expected \"" + test.fatalMessage + "\" in \"" + output + "\"");
+  if (output.find(test.fatalMessage) == std::string::npos)
+    fail(test.name.c_str(), 0, "expected \"" + test.fatalMessage + "\" in \"" + output + "\"");
 }
 
 // A queue's thread lets go of a command buffer shortly after its waiters have gone on.
@@ -98,4 +99,6 @@ int runAll(int argc, char** argv) {
 
 }  // namespace harness
 
-int main(int argc, char** argv) { return harness::runAll(argc, argv); }
+int main(int argc, char** argv) {
+  return harness::runAll(argc, argv);
+}

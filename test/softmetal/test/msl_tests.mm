@@ -158,12 +158,15 @@ TEST(function_constants_are_reflected_and_required) {
   CHECK([library newFunctionWithName:@"every" constantValues:wrong error:&error] == nil);
   CHECK_CONTAINS(error.localizedDescription.UTF8String, "has type");
   CHECK([library newFunctionWithName:@"absent"] == nil);
-  CHECK([library newFunctionWithName:@"absent" constantValues:constants(true, 1, true) error:&error] == nil && error.code == MTLLibraryErrorFunctionNotFound);
+  CHECK([library newFunctionWithName:@"absent" constantValues:constants(true, 1, true) error:&error] == nil &&
+        error.code == MTLLibraryErrorFunctionNotFound);
 }
 
 TEST(compile_errors_name_the_line) {
-  CHECK_CONTAINS(gpu::compileError("kernel void f(device float* a [[buffer(0)]]) {\n  a[0] = nope;\n}"), "program_source:4:10: error: use of undeclared identifier 'nope'");
-  CHECK_CONTAINS(gpu::compileError("kernel void f(device float* a) {}"), "program_source:3: error: parameter 'a' of kernel 'f' has no attribute");
+  CHECK_CONTAINS(gpu::compileError("kernel void f(device float* a [[buffer(0)]]) {\n  a[0] = nope;\n}"),
+                 "program_source:4:10: error: use of undeclared identifier 'nope'");
+  CHECK_CONTAINS(gpu::compileError("kernel void f(device float* a) {}"),
+                 "program_source:3: error: parameter 'a' of kernel 'f' has no attribute");
   CHECK_CONTAINS(gpu::compileError("kernel void f(device float* a [[stage_in]]) {}"), "has no known attribute: [[stage_in]]");
   CHECK_CONTAINS(gpu::compileError("kernel int f(device float* a [[buffer(0)]]) { return 1; }"), "a kernel must return void");
   CHECK_CONTAINS(gpu::compileError("void g() { threadgroup float s[4]; s[0] = 1; }\nkernel void f(device float* a [[buffer(0)]]) { g(); }"),
@@ -176,10 +179,11 @@ TEST(macros_and_metal_version_reach_the_source) {
   options.preprocessorMacros = @{@"SCALE" : @"3.5f", @"COUNT" : @2};
   options.languageVersion = MTLLanguageVersion3_0;
   NSError* error = nil;
-  id<MTLLibrary> library = [gpu::device() newLibraryWithSource:@"#include <metal_stdlib>\n#if __METAL_VERSION__ != 300\n#error version\n#endif\n"
-                                                               @"kernel void f(device float* a [[buffer(0)]]) { a[0] = SCALE * COUNT; }"
-                                                       options:options
-                                                         error:&error];
+  id<MTLLibrary> library =
+      [gpu::device() newLibraryWithSource:@"#include <metal_stdlib>\n#if __METAL_VERSION__ != 300\n#error version\n#endif\n"
+                                          @"kernel void f(device float* a [[buffer(0)]]) { a[0] = SCALE * COUNT; }"
+                                  options:options
+                                    error:&error];
   CHECK(library != nil);
 }
 
@@ -192,7 +196,9 @@ TEST(atomics_count_exactly) {
       atomic_fetch_min_explicit(&extremes[1], -int(i), memory_order_relaxed);
     })";
   id<MTLBuffer> bins = gpu::buffer<uint32_t>({0, 0, 0, 0}), total = gpu::buffer<float>({0}), extremes = gpu::buffer<int>({0, 0});
-  CHECK_EQUAL(gpu::dispatch(gpu::pipeline(source, "count"), {bins, total, extremes}, {.groups = MTLSizeMake(4, 1, 1), .threads = MTLSizeMake(64, 1, 1)}), "");
+  CHECK_EQUAL(gpu::dispatch(gpu::pipeline(source, "count"), {bins, total, extremes},
+                            {.groups = MTLSizeMake(4, 1, 1), .threads = MTLSizeMake(64, 1, 1)}),
+              "");
   CHECK_EQUAL(gpu::values<uint32_t>(bins)[3], 64u);
   CHECK_EQUAL(gpu::values<float>(total)[0], 128.0f);
   CHECK_EQUAL(gpu::values<int>(extremes)[0], 255);
@@ -200,8 +206,12 @@ TEST(atomics_count_exactly) {
 }
 
 TEST(max_total_threads_attribute_reaches_the_pipeline) {
-  CHECK_EQUAL(gpu::pipeline("[[max_total_threads_per_threadgroup(192)]] kernel void f(device float* a [[buffer(0)]]) { a[0] = 1; }", "f").maxTotalThreadsPerThreadgroup, 192u);
-  CHECK_EQUAL(gpu::pipeline("kernel [[max_total_threads_per_threadgroup(32 * 2)]] void f(device float* a [[buffer(0)]]) { a[0] = 1; }", "f").maxTotalThreadsPerThreadgroup, 64u);
+  CHECK_EQUAL(gpu::pipeline("[[max_total_threads_per_threadgroup(192)]] kernel void f(device float* a [[buffer(0)]]) { a[0] = 1; }", "f")
+                  .maxTotalThreadsPerThreadgroup,
+              192u);
+  CHECK_EQUAL(gpu::pipeline("kernel [[max_total_threads_per_threadgroup(32 * 2)]] void f(device float* a [[buffer(0)]]) { a[0] = 1; }", "f")
+                  .maxTotalThreadsPerThreadgroup,
+              64u);
 }
 
 TEST(attribute_lists_and_program_scope_constants_in_them) {

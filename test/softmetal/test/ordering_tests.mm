@@ -31,7 +31,9 @@ static std::string twoDispatches(MTLDispatchType type, Between between, bool sam
   gpu::takeViolations();
   return error;
 }
-TEST(serial_dispatches_see_each_other) { CHECK_CONTAINS(twoDispatches(MTLDispatchTypeSerial, kNothing), ""); }
+TEST(serial_dispatches_see_each_other) {
+  CHECK_CONTAINS(twoDispatches(MTLDispatchTypeSerial, kNothing), "");
+}
 TEST(concurrent_dispatches_need_a_barrier) {
   CHECK_CONTAINS(twoDispatches(MTLDispatchTypeConcurrent, kNothing), "written by an earlier dispatch with nothing that orders the two");
   CHECK_CONTAINS(twoDispatches(MTLDispatchTypeConcurrent, kTextureBarrier), "an earlier dispatch");
@@ -78,7 +80,9 @@ static std::string twoEncoders(MTLResourceOptions options, bool update, bool wai
   const std::string reported = gpu::takeViolations();
   return error.empty() ? reported : error;
 }
-TEST(tracked_memory_is_ordered_between_encoders) { CHECK_CONTAINS(twoEncoders(MTLResourceStorageModePrivate, false, false), ""); }
+TEST(tracked_memory_is_ordered_between_encoders) {
+  CHECK_CONTAINS(twoEncoders(MTLResourceStorageModePrivate, false, false), "");
+}
 TEST(untracked_memory_needs_a_fence_between_encoders) {
   const MTLResourceOptions untracked = MTLResourceStorageModePrivate | MTLResourceHazardTrackingModeUntracked;
   CHECK_CONTAINS(twoEncoders(untracked, false, false), "nothing that orders the two");
@@ -186,7 +190,7 @@ TEST(a_queue_holds_so_many_uncompleted_command_buffers) {
 TEST(the_last_release_of_a_queue_may_come_from_its_own_thread) {
   for (int i = 0; i < 20; i++) @autoreleasepool {
       id<MTLCommandBuffer> commands = [[gpu::device() newCommandQueue] commandBuffer];
-      [commands addCompletedHandler:^(id<MTLCommandBuffer>) {
+      [commands addCompletedHandler:^(id<MTLCommandBuffer>){
       }];
       [commands commit];
     }

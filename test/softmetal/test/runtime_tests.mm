@@ -105,7 +105,7 @@ TEST(cxx_structs_and_containers_hold_references) {
   };
   @autoreleasepool {
     Base* object = [[Base alloc] init];
-    auto holder = std::make_unique<Holder>(Holder{object, @[ @"a", @"b" ]});
+    auto holder = std::make_unique<Holder>(Holder { object, @[ @"a", @"b" ] });
     std::vector<id<Named>> many{object, object};
     object = nil;
     holder = nullptr;
@@ -229,9 +229,10 @@ TEST(dispatch_queues_run_in_order) {
   std::vector<int> order;
   auto* list = &order;
   dispatch_queue_t queue = dispatch_queue_create("test", DISPATCH_QUEUE_SERIAL);
-  for (int i = 0; i < 5; i++) dispatch_async(queue, ^{
-    list->push_back(i);
-  });
+  for (int i = 0; i < 5; i++)
+    dispatch_async(queue, ^{
+      list->push_back(i);
+    });
   dispatch_sync(queue, ^{
     list->push_back(5);
   });
@@ -261,7 +262,9 @@ FATAL_TEST(release_once_too_often, "of deallocated Base") {
   objc_release(raw);
   objc_release(raw);
 }
-FATAL_TEST(autorelease_without_a_pool, "autoreleased with no pool in place") { (void)[NSString stringWithFormat:@"%d", 1]; }
+FATAL_TEST(autorelease_without_a_pool, "autoreleased with no pool in place") {
+  (void)[NSString stringWithFormat:@"%d", 1];
+}
 extern "C" void objc_msgSend(void);
 FATAL_TEST(unknown_selector, "-[Base absent]: unrecognized selector") {
   @autoreleasepool {

@@ -97,8 +97,12 @@ static void checkMatrices(const char* type, float tolerance) {
       CHECK_EQUAL((float)doubled[column * 8 + row], 2 * (float)a[row * 16 + 8 + column]);
     }
 }
-TEST(float_matrices_multiply) { checkMatrices<float>("float", 0); }
-TEST(half_matrices_multiply) { checkMatrices<_Float16>("half", 0); }
+TEST(float_matrices_multiply) {
+  checkMatrices<float>("float", 0);
+}
+TEST(half_matrices_multiply) {
+  checkMatrices<_Float16>("half", 0);
+}
 
 TEST(matrices_load_from_and_store_to_threadgroup_memory) {
   const char* source = R"(

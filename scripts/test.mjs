@@ -32,11 +32,15 @@ attempt('specs', process.execPath, [jest, ...filters]);
 
 // The same specs with the Metal backend under the software Metal.
 if (existsSync(path.join(root, 'scripts', 'build-softmetal.mjs'))) {
-  if (has('clang++-19')) {
+  if (has('clang++-19') && has('cmake')) {
     attempt('build of the software Metal', process.execPath, ['scripts/build-softmetal.mjs']);
+    if (filters.length === 0) {
+      attempt('tests of the software Metal', 'bash', ['test/softmetal/run-tests.sh']);
+      attempt('native tests on the software Metal', 'ctest', ['--test-dir', 'build/softmetal-native', '--output-on-failure', '--verbose']);
+    }
     attempt('specs on the software Metal', process.execPath, [jest, ...filters], { WEIGHTNORM_ADDON: 'softmetal' });
   } else {
-    const advice = 'specs on the software Metal left out: they need clang-19 (apt-get install clang-19 libclang-rt-19-dev llvm-19 lld-19)';
+    const advice = 'specs on the software Metal left out: they need clang-19 and cmake (apt-get install cmake clang-19 libclang-rt-19-dev llvm-19 lld-19)';
     console.log(advice);
     if (process.env.WEIGHTNORM_REQUIRE_METAL === '1') failures.push(advice);
   }

@@ -10,7 +10,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { audit } from '../test/darwin/audit.mjs';
 import { buildWithCMake } from '../test/darwin/cmake.mjs';
-import { buildWithGyp } from '../test/darwin/gyp.mjs';
+import { buildWithGyp, wrongFlags } from '../test/darwin/gyp.mjs';
 import { buildSamples } from '../test/darwin/samples.mjs';
 import { makeSdk } from '../test/darwin/sdk.mjs';
 import { llvm } from '../test/darwin/toolchain.mjs';
@@ -51,14 +51,19 @@ for (const arch of chosen(['arm64', 'x86_64'])) {
   for (const kind of chosen(['gyp', 'cmake'])) {
     const [file, buildWith] = builders[kind];
     const what = `${file} ${arch}`;
+    const output = path.join(build, `${kind}-${arch}`);
     let bundle;
     try {
-      bundle = buildWith({ root, sdk, tools, arch, runtime, output: path.join(build, `${kind}-${arch}`), jobs: process.env.JOBS ?? 1, quiet: 'ignore' });
+      bundle = buildWith({ root, sdk, tools, arch, runtime, output, jobs: process.env.JOBS ?? 1, quiet: 'ignore' });
     } catch (error) {
       report(`${what}: compiles and links`, false, error.message.split('\n')[0]);
       continue;
     }
     report(`${what}: compiles and links`, true);
+    if (kind === 'gyp') {
+      const wrong = wrongFlags(output);
+      report(`${what}: flags`, wrong.length === 0, wrong.join(', '));
+    }
     for (const { rule, ok, detail } of audit(bundle, arch)) report(`${what}: ${rule}`, ok, detail);
   }
 }

@@ -1,6 +1,6 @@
 // Builds binding.gyp's Mac branch on Linux: gyp's makefile generator for macOS, with this machine's clang in Xcode's place.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { makeNodeDirectory } from '../../scripts/node-headers.mjs';
@@ -54,4 +54,15 @@ export function buildWithGyp({ root, sdk, tools, arch, runtime, output, jobs, qu
   const assignments = Object.entries(commands).flatMap(([name, command]) => [`${name}=${command}`, `${name}.target=${command}`]);
   execFileSync('make', ['-C', output, 'BUILDTYPE=Release', `-j${jobs}`, ...assignments], options);
   return path.join(output, 'Release', 'weightnorm.node');
+}
+
+const wanted = ['-std=c++20', '-O3', '-fobjc-arc', '-fvisibility=hidden', '-ffp-contract=off', '-mmacosx-version-min=13.0'];
+const unwanted = ['-fno-exceptions', '-fno-rtti', '-fno-threadsafe-statics', '-ffast-math', '-fno-objc-arc'];
+
+/** What is wrong with the compiler flags of Objective-C++ files in a makefile that buildWithGyp left. */
+export function wrongFlags(output) {
+  const makefile = readFileSync(path.join(output, 'weightnorm.target.mk'), 'utf8');
+  const flags = [...makefile.matchAll(/^CFLAGS(?:_CC|_OBJCC)?_Release := ((?:.*\\\n)*.*)/gm)].flatMap(([, text]) => text.split(/[\s\\]+/));
+  const missing = wanted.filter((flag) => !flags.includes(flag)).map((flag) => `without ${flag}`);
+  return [...missing, ...unwanted.filter((flag) => flags.includes(flag)).map((flag) => `with ${flag}`)];
 }

@@ -106,10 +106,9 @@ export function checkRestrictions(preprocessed) {
   tokens.forEach(({ text }, i) => {
     const before = tokens[i - 1]?.text;
     const after = tokens[i + 1]?.text;
-    if (Object.hasOwn(keywords, text) && !(before === 'operator')) report(i, keywords[text]);
+    if (Object.hasOwn(keywords, text)) report(i, keywords[text]);
     if (isDouble(text)) report(i, `${text} is a double: it lacks its f`);
-    if (text === '[' && !isWord(before) && ![')', ']'].includes(before)) report(i, 'lambda');
-    if (text === '[' && before === 'return') report(i, 'lambda');
+    if (text === '[' && (before === 'return' || (!isWord(before) && ![')', ']', ']]'].includes(before)))) report(i, 'lambda');
     if (['struct', 'class'].includes(text) && isWord(after)) {
       const opening = tokens.slice(i).findIndex((other) => ['{', ';', '(', ')', ',', '='].includes(other.text));
       if (tokens[i + opening]?.text === '{' && tokens.slice(i, i + opening).some((other) => other.text === ':')) report(i, 'derived structure');

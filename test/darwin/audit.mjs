@@ -1,10 +1,20 @@
 // What a bundle must be to load into Node on macOS 13 and hide everything but its entry points.
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { readReview } from '../fidelity/review.mjs';
 import { readMachO } from './macho.mjs';
 
 const { symbols } = createRequire(import.meta.url)('node-api-headers');
 const napiVersion = 'v9';
 const napi = new Set([...symbols[napiVersion].js_native_api_symbols, ...symbols[napiVersion].node_api_symbols].map((name) => `_${name}`));
+
+// Symbols of what the reviewed list dates after macOS 13.
+const review = readFileSync(new URL('../apple/review.md', import.meta.url), 'utf8');
+const newer = new Set(
+  [...readReview(review)]
+    .filter(([, { since }]) => Number.parseFloat(since) > 13)
+    .map(([use]) => (use.startsWith('@class ') ? use.replace('@class ', '_OBJC_CLASS_$_') : `_${use}`)),
+);
 
 const macos = 1;
 const entryPoints = ['_napi_register_module_v1', '_node_api_module_get_api_version_v1'];
@@ -33,6 +43,9 @@ export function audit(file, arch) {
   const open = image.imports.filter(({ ordinal }) => !image.libraries[ordinal - 1]).map(({ name }) => name);
   const stray = open.filter((name) => !napi.has(name));
   rule(`binds every name to a library but those of Node-API ${napiVersion}`, open.length > 0 && stray.length === 0, stray.join(' ') || `${open.length} names`);
+
+  const strong = image.imports.filter(({ name, weak }) => newer.has(name) && !weak).map(({ name }) => name);
+  rule('refers weakly to what macOS 13 lacks', strong.length === 0, strong.join(' '));
 
   // Apple silicon refuses unsigned code; lld signs nothing for Intel, where none is needed.
   if (arch === 'arm64' || image.signature) {

@@ -9,7 +9,7 @@ const version = (value) => `${value >>> 16}.${(value >>> 8) & 255}`;
 
 const text = (bytes, at) => bytes.toString('latin1', at, bytes.indexOf(0, at));
 
-/** Undefined external symbols: `{ name, ordinal }`, the ordinal being that of the library, 254 for dynamic lookup. */
+/** Undefined external symbols: `{ name, ordinal, weak }`, the ordinal being that of the library, 254 for dynamic lookup. */
 function imports(bytes, at) {
   const [symbols, count, strings] = [8, 12, 16].map((offset) => bytes.readUInt32LE(at + offset));
   const found = [];
@@ -20,7 +20,8 @@ function imports(bytes, at) {
     const external = (type & 1) !== 0;
     const defined = (type & 0xe) !== 0;
     if (debugging || !external || defined) continue;
-    found.push({ name: text(bytes, strings + bytes.readUInt32LE(entry)), ordinal: bytes.readUInt16LE(entry + 6) >>> 8 });
+    const description = bytes.readUInt16LE(entry + 6);
+    found.push({ name: text(bytes, strings + bytes.readUInt32LE(entry)), ordinal: description >>> 8, weak: (description & 0x40) !== 0 });
   }
   return found;
 }

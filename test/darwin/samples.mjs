@@ -28,6 +28,11 @@ const samples = [
     rules: ['binds every name to a library but those of Node-API v9'],
     source: `${good}void uv_run(void);\n__attribute__((used)) void unused(void) { uv_run(); }\n`,
   },
+  {
+    name: 'strong',
+    rules: ['refers weakly to what macOS 13 lacks'],
+    source: `${good}extern char set[] __asm("_OBJC_CLASS_$_MTLResidencySetDescriptor");\n__attribute__((used)) void *unused(void) { return set; }\n`,
+  },
   { name: 'flipped', rules: ['an ad-hoc signature with every page hash right'], patch: (bytes) => (bytes[0x1000] ^= 1) },
   { name: 'unsigned', rules: ['an ad-hoc signature with every page hash right'], link: [...node, ...frameworks, '-Wl,-no_adhoc_codesign'] },
 ];

@@ -1,5 +1,7 @@
 #include "library.h"
 
+#include "executor.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
@@ -53,6 +55,8 @@ std::shared_ptr<Library> Library::load(const std::string& path, const ConstantVa
     error = "cannot read " + path;
     return nullptr;
   }
+  // The library's initialisers are checked code too: no kernel of another queue may be running meanwhile.
+  const auto idle = bulkLock();
   loadingWith = &constants;
   library->handle_ = dlopen(("/proc/self/fd/" + std::to_string(copy)).c_str(), RTLD_NOW | RTLD_LOCAL);
   loadingWith = nullptr;

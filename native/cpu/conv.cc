@@ -7,6 +7,7 @@
 #include "cpu/conv_pack.h"
 #include "cpu/conv_plan.h"
 #include "cpu/conv_winograd.h"
+#include "cpu/cpu_device.h"
 #include "cpu/operands.h"
 
 namespace weightnorm::cpu {
@@ -224,10 +225,35 @@ void ConvRun::finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_
   kernels_.finish(operands_.output(chunk.image, channel, outRow * plan_.out[1] + outColumn, sums, count));
 }
 
+// A transformed tile spreads a non-finite input over up to three dilations; neighbours this far may see it.
+constexpr int64_t kNonFiniteReach = 8;
+
+template <class Bits>
+bool exponentsFinite(const Bits* values, int64_t count, Bits exponent) {
+  for (int64_t start = 0; start < count; start += 4096) {
+    const int64_t end = std::min(start + 4096, count);
+    Bits found = 0;
+    for (int64_t i = start; i < end; ++i) found |= (values[i] & exponent) == exponent;
+    if (found) return false;
+  }
+  return true;
+}
+
+bool allFinite(const core::Tensor& x) {
+  switch (x.dtype) {
+    case core::DType::kFloat16:
+      return exponentsFinite<uint16_t>(dataOf<uint16_t>(x), x.size(), 0x7c00);
+    case core::DType::kBFloat16:
+      return exponentsFinite<uint16_t>(dataOf<uint16_t>(x), x.size(), 0x7f80);
+    default:
+      return exponentsFinite<uint32_t>(dataOf<uint32_t>(x), x.size(), 0x7f800000);
+  }
+}
+
 }  // namespace
 
 void conv(const core::ConvOp& op, Pool& pool) {
-  if (winogradServes(op)) return convWinograd(op, pool);
+  if (winogradServes(op) && (3 * op.dilation[1] <= kNonFiniteReach || allFinite(op.x))) return convWinograd(op, pool);
   ConvRun(op, pool)();
 }
 

@@ -247,6 +247,26 @@ describe.each(devices)('convolutions on %s', (_, device) => {
     }
   });
 
+  test('a non-finite input reaches what depends on it and no further than 8 steps', async () => {
+    const [c, length] = device.info.simulated ? [16, 120] : [32, 600];
+    for (const dilation of [1, 3, 5]) {
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+        const x = values(c * length, 1);
+        const at = 60;
+        x[3 * length + at] = value;
+        const weight = device.tensor(values(c * c * 3, 2), { shape: [c, c, 3] });
+        const y = await F.conv1d(device.tensor(x, { shape: [1, c, length] }), weight, null, { padding: dilation, dilation }).read();
+        const wrong: number[] = [];
+        y.forEach((result, i) => {
+          const distance = (i % length) - at;
+          const depends = distance === 0 || Math.abs(distance) === dilation;
+          if (depends ? Number.isFinite(result) : Math.abs(distance) > dilation + 8 && !Number.isFinite(result)) wrong.push(i);
+        });
+        expect(wrong).toEqual([]);
+      }
+    }
+  });
+
   test('more than 65,536 channels', async () => {
     const channels = 65_537;
     const x = device.tensor(values(channels, 4), { shape: [1, channels, 1] });

@@ -1,7 +1,5 @@
 #include "library.h"
 
-#include "executor.h"
-
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
@@ -14,6 +12,7 @@
 #include <mutex>
 
 #include "elf_symbols.h"
+#include "executor.h"
 
 namespace softmetal {
 namespace {

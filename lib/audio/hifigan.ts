@@ -1,18 +1,25 @@
 import path from 'node:path';
+import type { TransformStream } from 'node:stream/web';
 import { Device } from '../device.js';
 import type { DType } from '../dtype.js';
 import { describe, fail, WeightNormError } from '../errors.js';
-import { narrow } from '../functional.js';
+import { integer, narrow } from '../functional.js';
 import { checkPath, readText } from '../io/file.js';
 import { parseJson } from '../io/json.js';
 import { loadFolder } from '../io/safetensors-folder.js';
 import { Module } from '../nn/module.js';
+import { StreamPlan } from '../nn/streaming/plan.js';
+import type { Signal } from '../nn/streaming/signal.js';
+import type { Stream } from '../nn/streaming/stream.js';
 import { WeightNormConv1d, WeightNormConvTranspose1d } from '../nn/weight-norm-layers.js';
-import { scope } from '../scope.js';
+import { scope, untracked } from '../scope.js';
 import { nativeOf, Tensor } from '../tensor.js';
 import { checkHifiGanConfig, type HifiGanConfig } from './hifigan-config.js';
 import { checkMelConfig, type Mel, type MelConfig } from './mel.js';
 import { leaky, ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
+import { type MelSource, piecesOf, type SynthesizeStreamOptions, samplesOf, transformOf } from './streaming/pipes.js';
+import { StreamScheduler } from './streaming/scheduler.js';
+import { type StreamOptions, type StreamSource, Synthesizer } from './streaming/synthesizer.js';
 
 export interface HifiGanOptions {
   /** Default: {@link Device.default}. */
@@ -21,6 +28,8 @@ export interface HifiGanOptions {
   dtype?: DType;
   /** 'zeros': for a model whose weights are loaded next. Default 'uniform', as in torch. */
   init?: 'uniform' | 'zeros';
+  /** 'direct': the samples are the same bits whatever is computed beside them: in a batch, alone, or streamed in any pieces. Default 'auto', which may be faster. */
+  algorithm?: 'auto' | 'direct';
 }
 
 export interface SynthesizeOptions {
@@ -43,6 +52,7 @@ export class HifiGan extends Module {
   readonly ups: WeightNormConvTranspose1d[];
   readonly resblocks: ResBlock[];
   readonly conv_post: WeightNormConv1d;
+  #streams: StreamSource | null = null;
 
   /** A generator with fresh weights; see {@link HifiGan.load} for trained ones. Throws ERR_FORMAT naming the key of a bad config. */
   constructor(config: HifiGanConfig, options: HifiGanOptions = {}) {
@@ -145,6 +155,20 @@ export class HifiGan extends Module {
     }
   }
 
+  override streamed(mel: Signal): Signal {
+    const count = this.config.resblock_kernel_sizes.length;
+    let x = mel.through(this.conv_pre);
+    for (const [stage, up] of this.ups.entries()) {
+      const input = x.conv(up, () => ({ pre: leaky }));
+      let sum: Signal | undefined;
+      for (let i = 0; i < count; i++) sum = (this.resblocks[stage * count + i] as ResBlock).streamedSum(input, sum, i === count - 1 ? 1 / count : 1);
+      x = sum as Signal;
+    }
+    x = x.conv(this.conv_post, () => ({ pre: { kind: 'leakyRelu', param: 0.01 }, post: { kind: 'tanh' } }));
+    const { upsample_rates: rates, upsample_kernel_sizes: kernels } = this.config;
+    return rates.some((rate, i) => ((kernels[i] as number) - rate) % 2 !== 0) ? x.limit(mel, this.hop) : x;
+  }
+
   #checkMel(mel: Tensor): number {
     nativeOf(mel, 'mel');
     const { num_mels: mels } = this.config;
@@ -216,6 +240,58 @@ export class HifiGan extends Module {
       fail('ERR_SHAPE', `mel has ${mel.data.length} values and ${describe(mel.frames)} frames; ${mels} bands need ${mels} values for each of at least 1 frame`);
     }
     return this.#parameter.device.tensor(mel.data, { shape: [1, mels, mel.frames], dtype: this.#parameter.dtype });
+  }
+
+  /**
+   * Opens a stream: mel frames in, in pieces of any size, samples out as soon as they are determined. Streams of one model share
+   * its weights, and their forwards where they can.
+   */
+  override stream<S extends Stream = Synthesizer>(options: StreamOptions = {}): S {
+    return this.#open(options) as Stream as S;
+  }
+
+  /**
+   * Synthesises piece by piece: `for await (const samples of vocoder.synthesizeStream(mels))`. Pieces are computed as they are
+   * asked for; ending the loop early frees the state and ends `mels`.
+   * @throws WeightNormError what {@link Synthesizer.push} throws, at the piece that it concerns.
+   */
+  synthesizeStream(mels: MelSource, { chunkFrames = 16, ...options }: SynthesizeStreamOptions = {}): AsyncGenerator<Float32Array, void, void> {
+    const frames = integer(chunkFrames, 'chunkFrames', 1);
+    const stream = this.#open(options);
+    try {
+      return samplesOf(
+        stream,
+        piecesOf(mels, frames, (mel) => this.#streamInput(mel)),
+      );
+    } catch (error) {
+      stream.dispose();
+      throw error;
+    }
+  }
+
+  /** A Web TransformStream of mel frames to samples, for `pipeThrough`. */
+  transformStream(options: StreamOptions = {}): TransformStream<Tensor | Mel, Float32Array> {
+    return transformOf(this.#open(options));
+  }
+
+  #open(options: StreamOptions): Synthesizer {
+    this.#streams ??= { plan: new StreamPlan(this), scheduler: new StreamScheduler(), input: (mel) => this.#streamInput(mel) };
+    return new Synthesizer(this.#streams, options);
+  }
+
+  /** Frames as a tensor of their own, outside every scope. */
+  #streamInput(mel: Tensor | Mel): Tensor {
+    return untracked(() => {
+      const input = this.#batchOfOne(mel);
+      const own = input === mel ? input.reshape(input.shape) : input;
+      try {
+        this.#checkMel(own);
+        return own;
+      } catch (error) {
+        own.dispose();
+        throw error;
+      }
+    });
   }
 
   /** The modules in the order in which {@link #steps} runs them. */

@@ -3,3 +3,6 @@ export { HifiGan, type HifiGanOptions, type SynthesizeOptions } from './hifigan.
 export type { HifiGanConfig } from './hifigan-config.js';
 export { type Mel, type MelConfig, melDistance, melSpectrogram } from './mel.js';
 export { type Accumulation, ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
+export type { MelSource, SynthesizeStreamOptions } from './streaming/pipes.js';
+export { type SchedulerOptions, StreamScheduler } from './streaming/scheduler.js';
+export { type StreamOptions, Synthesizer } from './streaming/synthesizer.js';

@@ -1,4 +1,5 @@
 import { Module } from '../nn/module.js';
+import type { Signal } from '../nn/streaming/signal.js';
 import { WeightNormConv1d } from '../nn/weight-norm-layers.js';
 import type { Tensor } from '../tensor.js';
 import type { HifiGanOptions } from './hifigan.js';
@@ -21,26 +22,53 @@ function conv(channels: number, kernel: number, dilation: number, options: HifiG
 
 /** A residual block of a HiFi-GAN stage; x [N, C, L] to [N, C, L]. */
 export abstract class ResBlock extends Module {
+  /** Convolutions of each residual, in order; the last one of each adds what the first was given. */
+  protected abstract get residuals(): readonly (readonly WeightNormConv1d[])[];
+
   override forward(x: Tensor): Tensor {
     return this.accumulate(x, {});
   }
 
   /** outScale · (block(x) + running), with everything fused into the convolutions. */
   accumulate(x: Tensor, accumulation: Accumulation): Tensor {
-    const steps = this.steps();
+    const { residuals } = this;
     let current = x;
-    steps.forEach((step, i) => {
-      const next = step(current, i === steps.length - 1 ? accumulation : {});
+    residuals.forEach((layers, i) => {
+      let inner = current;
+      layers.forEach((layer, k) => {
+        const last = k === layers.length - 1;
+        const next = layer.fused(inner, { pre: leaky, ...(last && { residual: current, ...(i === residuals.length - 1 && accumulation) }) });
+        if (inner !== current) inner.dispose();
+        inner = next;
+      });
       if (current !== x) current.dispose();
-      current = next;
+      current = inner;
     });
     return current;
   }
 
-  /** Number of convolutions. */
-  abstract readonly depth: number;
+  override streamed(x: Signal): Signal {
+    return this.streamedSum(x, undefined, 1);
+  }
 
-  protected abstract steps(): ((x: Tensor, accumulation: Accumulation) => Tensor)[];
+  /** @internal {@link accumulate}, described to a stream. */
+  streamedSum(x: Signal, running: Signal | undefined, outScale: number): Signal {
+    const { residuals } = this;
+    return residuals.reduce(
+      (current, layers, i) =>
+        layers.reduce((inner, layer, k) => {
+          if (k < layers.length - 1) return inner.conv(layer, () => ({ pre: leaky }));
+          const closing = i === residuals.length - 1;
+          return inner.conv(layer, () => ({ pre: leaky, ...(closing && { outScale }) }), { residual: current, running: closing ? running : undefined });
+        }, current),
+      x,
+    );
+  }
+
+  /** Number of convolutions. */
+  get depth(): number {
+    return this.residuals.reduce((sum, layers) => sum + layers.length, 0);
+  }
 }
 
 /** HiFi-GAN's residual block 1: for each dilation d, x += conv₁(leaky(conv_d(leaky(x)))). */
@@ -54,17 +82,8 @@ export class ResBlock1 extends ResBlock {
     this.convs2 = dilations.map(() => conv(channels, kernel, 1, options));
   }
 
-  override get depth(): number {
-    return 2 * this.convs1.length;
-  }
-
-  protected override steps(): ((x: Tensor, accumulation: Accumulation) => Tensor)[] {
-    return this.convs1.map((first, i) => (x, accumulation) => {
-      const inner = first.fused(x, { pre: leaky });
-      const y = (this.convs2[i] as WeightNormConv1d).fused(inner, { pre: leaky, residual: x, ...accumulation });
-      inner.dispose();
-      return y;
-    });
+  protected override get residuals(): readonly (readonly WeightNormConv1d[])[] {
+    return this.convs1.map((first, i) => [first, this.convs2[i] as WeightNormConv1d]);
   }
 }
 
@@ -77,11 +96,7 @@ export class ResBlock2 extends ResBlock {
     this.convs = dilations.map((dilation) => conv(channels, kernel, dilation, options));
   }
 
-  override get depth(): number {
-    return this.convs.length;
-  }
-
-  protected override steps(): ((x: Tensor, accumulation: Accumulation) => Tensor)[] {
-    return this.convs.map((layer) => (x, accumulation) => layer.fused(x, { pre: leaky, residual: x, ...accumulation }));
+  protected override get residuals(): readonly (readonly WeightNormConv1d[])[] {
+    return this.convs.map((layer) => [layer]);
   }
 }

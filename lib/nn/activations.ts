@@ -6,6 +6,7 @@ import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { channelsFirst, channelsLast, checkLayout, type Layout } from './layout.js';
 import { Module } from './module.js';
+import type { Signal } from './streaming/signal.js';
 
 /** Base of the elementwise activations, which a neighbouring layer in a {@link Sequential} takes into its own operation. */
 export abstract class Activation extends Module {
@@ -14,6 +15,11 @@ export abstract class Activation extends Module {
 
   override forward(x: Tensor): Tensor {
     return activate(x, this.spec());
+  }
+
+  override streamed(x: Signal): Signal {
+    if (this.forward !== Activation.prototype.forward && this.forward !== Snake.prototype.forward) return super.streamed(x);
+    return x.map((piece) => this.forward(piece), this.constructor.name);
   }
 }
 

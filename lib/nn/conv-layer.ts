@@ -1,5 +1,15 @@
 import { describe, fail } from '../errors.js';
-import { type AnyConvOptions, type ConvOptions, type ConvTransposeOptions, convFused, convGeometry, type Extent, extents, integer } from '../functional.js';
+import {
+  type AnyConvOptions,
+  type ConvOptions,
+  type ConvTransposeOptions,
+  convFused,
+  convGeometry,
+  type Extent,
+  extents,
+  integer,
+  type PaddingMode,
+} from '../functional.js';
 import type { ConvGeometry } from '../native.js';
 import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
@@ -8,6 +18,8 @@ import { Layer, type LayerFusion, type LayerOptions } from './layer.js';
 import { channelsFirst, channelsLast, checkLayout, convertWeight, type Layout, type WeightOrder } from './layout.js';
 import { normsOf, type WeightFrame } from './normed-weight.js';
 import { type WeightParts, weightParts } from './scale-cache.js';
+import type { TimeGeometry } from './streaming/conv-node.js';
+import type { Signal } from './streaming/signal.js';
 
 export interface ConvLayerOptions extends LayerOptions, ConvOptions {
   /** Order of data and weight; see {@link Layout}. Default 'torch'. */
@@ -30,6 +42,8 @@ export interface ConvLayerFusion extends LayerFusion {
   running?: Tensor | undefined;
   /** Factor of the sum. Default 1. */
   outScale?: number;
+  /** Along time, instead of the layer's own: padding, or what a transposed convolution cuts off and adds. */
+  window?: { begin: number; end: number; extra: number };
 }
 
 /** @internal What tells the four convolutions apart. */
@@ -121,10 +135,42 @@ export abstract class ConvLayer extends Layer {
     }
   }
 
-  #convolve(x: Tensor, fusion: ConvLayerFusion): Tensor {
+  #convolve(x: Tensor, { window, ...fusion }: ConvLayerFusion): Tensor {
     const { weight, scale, scalePerInput } = this.#parts();
     nativeOf(weight, 'weight');
-    return convFused(x, weight, this.bias, this.#geometryOf(weight), { ...fusion, scale, scalePerInput: scalePerInput ?? false });
+    let geometry = this.#geometryOf(weight);
+    if (window) {
+      geometry = geometry.slice();
+      [geometry[5], geometry[7], geometry[9]] = [window.begin, window.end, window.extra];
+    }
+    return convFused(x, weight, this.bias, geometry, { ...fusion, scale, scalePerInput: scalePerInput ?? false });
+  }
+
+  /** @internal Sizes along time. Throws ERR_STATE for two dimensions. */
+  timeGeometry(): TimeGeometry & { mode: PaddingMode } {
+    const { spatial, transposed } = this.#order;
+    if (spatial !== 1) fail('ERR_STATE', `${this.constructor.name} cannot stream: it has no one axis of time`);
+    const { weight } = this.#parts();
+    nativeOf(weight, 'weight');
+    const geometry = this.#geometryOf(weight);
+    const [, stride, , dilation, , left, , right, , outputPadding] = geometry as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    return { transposed, kernel: weight.shape[2] as number, stride, dilation, left, right, outputPadding, mode: this.#options.paddingMode ?? 'zeros' };
+  }
+
+  override streamed(x: Signal): Signal {
+    if (this.forward !== Layer.prototype.forward) return super.streamed(x);
+    return x.conv(this);
   }
 
   #parts(): WeightParts {

@@ -7,6 +7,8 @@ export { convertedShape, convertLayout, convertWeight, type Layout, type WeightO
 export { Linear, type LinearOptions } from './linear.js';
 export { Module } from './module.js';
 export { Sequential } from './sequential.js';
+export { Signal } from './streaming/signal.js';
+export { ModuleStream, type Stream } from './streaming/stream.js';
 export { foldWeightNorm, type ModuleWeightNormOptions, removeWeightNorm, weightNorm } from './weight-norm.js';
 export {
   WeightNormConv1d,

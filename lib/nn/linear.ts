@@ -5,6 +5,7 @@ import type { Layout } from './layout.js';
 import { checkLayout } from './layout.js';
 import { normsOf, type WeightFrame } from './normed-weight.js';
 import { weightParts } from './scale-cache.js';
+import type { Signal } from './streaming/signal.js';
 
 export interface LinearOptions extends LayerOptions {
   /** Accepted for symmetry with the convolutions: weight and data are ordered alike in both layouts. */
@@ -33,6 +34,12 @@ export class Linear extends Layer {
   /** @internal */
   override weightFrame(name: string): WeightFrame | null {
     return name === 'weight' ? frame : null;
+  }
+
+  /** Of data [N, L, C]. */
+  override streamed(x: Signal): Signal {
+    if (this.forward !== Layer.prototype.forward) return super.streamed(x);
+    return x.mapChannelsLast((piece) => this.fused(piece, {}), this.constructor.name);
   }
 
   /** @internal */

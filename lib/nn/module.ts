@@ -6,6 +6,9 @@ import type { Tensor } from '../tensor.js';
 import { type LoadOptions, type LoadResult, load, type StateDictOptions, stateDictOf } from './checkpoint.js';
 import { normsOf, type WeightFrame } from './normed-weight.js';
 import { replaceTensors } from './parameters.js';
+import { StreamPlan } from './streaming/plan.js';
+import type { Signal } from './streaming/signal.js';
+import { ModuleStream, type Stream } from './streaming/stream.js';
 import { held, isTensor, join, moduleBrand, modulesOf, tensorPlaces } from './walk.js';
 
 /**
@@ -34,6 +37,25 @@ export class Module {
   /** Computes the module's output. Subclasses override it. */
   forward(_x: Tensor): Tensor {
     return fail('ERR_STATE', `${this.constructor.name} has no forward; a subclass of Module must define it`);
+  }
+
+  /**
+   * Describes {@link forward} to a stream: what it computes from what, without values. The library's layers, activations and
+   * models do; a module of your own that overrides forward overrides this too.
+   *
+   * ```ts
+   * override streamed(x: nn.Signal): nn.Signal {
+   *   return this.convs.reduce((y, conv) => y.map((t) => functional.leakyRelu(t, 0.1)).through(conv).add(y), x);
+   * }
+   * ```
+   */
+  streamed(_x: Signal): Signal {
+    return fail('ERR_STATE', `${this.constructor.name} cannot stream: its class must define streamed beside forward`);
+  }
+
+  /** Opens a stream: {@link forward} fed piece by piece. Throws ERR_STATE for a module that needs its whole input. */
+  stream<S extends Stream = ModuleStream>(): S {
+    return new ModuleStream(new StreamPlan(this)) as Stream as S;
   }
 
   /** The parameters of the tree by name, a shared one under its first name. The tensors are the module's own, not copies. */

@@ -2,8 +2,9 @@ import { describe, fail } from '../errors.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { Activation, Snake } from './activations.js';
 import { ConvLayer } from './conv-layer.js';
-import { Layer } from './layer.js';
+import { Layer, type LayerFusion } from './layer.js';
 import { Module } from './module.js';
+import type { Signal } from './streaming/signal.js';
 import { isModule } from './walk.js';
 
 /**
@@ -51,7 +52,7 @@ export class Sequential extends Module {
     let ours = false;
     for (let i = 0; i < modules.length; ) {
       const step = fuse(modules, i);
-      const next = step.run(y);
+      const next = step.layer ? step.layer.fused(y, step.fusion()) : step.module.forward(y);
       // Between two layers of the library nobody else can hold the result.
       if (ours && step.known && y !== next) y.dispose();
       y = next;
@@ -60,10 +61,28 @@ export class Sequential extends Module {
     }
     return y;
   }
+
+  override streamed(x: Signal): Signal {
+    if (this.forward !== Sequential.prototype.forward) return super.streamed(x);
+    const modules = [...this];
+    let y = x;
+    for (let i = 0; i < modules.length; ) {
+      const step = fuse(modules, i);
+      const { layer, module, fusion } = step;
+      if (layer instanceof ConvLayer) y = y.conv(layer, fusion);
+      else if (layer) y = y.mapChannelsLast((piece) => layer.fused(piece, fusion()), layer.constructor.name);
+      else y = y.through(module);
+      i += step.length;
+    }
+    return y;
+  }
 }
 
+/** A layer with the activations that run inside it, or one module by itself. */
 interface Step {
-  run(x: Tensor): Tensor;
+  layer: Layer | null;
+  module: Module;
+  fusion: () => LayerFusion;
   /** How many modules it covers. */
   length: number;
   /** Whether only the library's own forwards run, which return a new tensor and keep none. */
@@ -77,18 +96,20 @@ function fuse(modules: readonly Module[], start: number): Step {
     if (!second || !isConv(second) || !agree(first, second)) return single(first, true);
     // Between two layers the activation is the first one's, so here it leads.
     const third = modules[start + 2];
-    if (third && isActivation(third) && agree(third, second)) {
-      return { run: (x) => second.fused(x, { pre: first.spec(), post: third.spec() }), length: 3, known: true };
-    }
-    return { run: (x) => second.fused(x, { pre: first.spec() }), length: 2, known: true };
+    if (third && isActivation(third) && agree(third, second)) return fused(second, () => ({ pre: first.spec(), post: third.spec() }), 3);
+    return fused(second, () => ({ pre: first.spec() }), 2);
   }
   if (!isLayer(first)) return single(first, false);
-  if (second && isActivation(second) && agree(second, first)) return { run: (x) => first.fused(x, { post: second.spec() }), length: 2, known: true };
+  if (second && isActivation(second) && agree(second, first)) return fused(first, () => ({ post: second.spec() }), 2);
   return single(first, true);
 }
 
+function fused(layer: Layer, fusion: () => LayerFusion, length: number): Step {
+  return { layer, module: layer, fusion, length, known: true };
+}
+
 function single(module: Module, known: boolean): Step {
-  return { run: (x) => module.forward(x), length: 1, known };
+  return { layer: null, module, fusion: () => ({}), length: 1, known };
 }
 
 // A subclass that overrides forward means something else: it is never bypassed.

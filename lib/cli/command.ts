@@ -26,7 +26,7 @@ export interface Report {
 export interface Command {
   /** The text of `--help`, without the options that every command has. */
   help: string;
-  /** Names of the positional arguments, all required. */
+  /** Names of the positional arguments; those in brackets may be left out. */
   positionals: readonly string[];
   options: NonNullable<ParseArgsConfig['options']>;
   run(invocation: Invocation): Promise<Report>;

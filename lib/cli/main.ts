@@ -1,16 +1,16 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { WeightNormError } from '../errors.js';
 import { type Command, UsageError } from './command.js';
 import { Progress } from './progress.js';
+import { version } from './version.js';
 
 /** Commands are loaded when they run, so that help and version need no native add-on. */
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
   synth: { summary: 'resynthesise a recording, or a mel spectrogram, with a neural vocoder', load: async () => (await import('./synth.js')).synth },
   fold: { summary: 'replace the weight-normalised weights of a checkpoint by plain ones', load: async () => (await import('./fold.js')).fold },
   doctor: { summary: 'check every kernel of this machine against the CPU', load: async () => (await import('./doctor.js')).doctor },
+  bench: { summary: 'measure this machine, also beside other libraries', load: async () => (await import('./bench.js')).bench },
   inspect: { summary: 'list the tensors of a checkpoint and how its weights are normalised', load: async () => (await import('./inspect.js')).inspect },
 };
 
@@ -29,11 +29,6 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`;
 
 const commonHelp = `  --json         print the result as JSON
   -h, --help     show this text`;
-
-function version(): string {
-  const manifest = readFileSync(path.resolve(__dirname, '..', '..', 'package.json'), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
-}
 
 function parse(command: Command, args: string[]): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
   try {
@@ -55,7 +50,7 @@ async function runCommand(command: Command, args: string[], signal: AbortSignal)
     return 0;
   }
   const missing = command.positionals[positionals.length];
-  if (missing) throw new UsageError(`${missing} is missing`);
+  if (missing && !missing.startsWith('[')) throw new UsageError(`${missing} is missing`);
   const extra = positionals[command.positionals.length];
   if (extra !== undefined) throw new UsageError(`unexpected argument ${JSON.stringify(extra)}`);
   const progress = new Progress();

@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { promisify } from 'node:util';
+import { HifiGan } from '../../audio/hifigan.js';
+import type { Device } from '../../device.js';
+import * as functional from '../../functional.js';
+import { packageRoot } from '../../native.js';
+import { WeightNormConv1d } from '../../nn/weight-norm-layers.js';
+import type { Tensor } from '../../tensor.js';
+import { bundledVoice } from './cases.js';
+import type { Figure, Size } from './report.js';
+import { summarize } from './statistics.js';
+
+const amounts: Readonly<Record<Size, { batches: number; calls: number; forwards: number; milliseconds: number; frames: number; starts: number }>> = {
+  smallest: { batches: 5, calls: 20, forwards: 200, milliseconds: 100, frames: 2, starts: 1 },
+  default: { batches: 50, calls: 200, forwards: 10_000, milliseconds: 2000, frames: 32, starts: 5 },
+  all: { batches: 200, calls: 200, forwards: 10_000, milliseconds: 10_000, frames: 32, starts: 9 },
+};
+
+/** What the library costs a Node process: calls on the main thread, delays of its event loop, memory, start. */
+export async function nodeFigures(device: Device, size: Size, onStep: (label: string) => void): Promise<Figure[]> {
+  const amount = amounts[size];
+  const figures: Figure[] = [];
+  const add = (name: string, value: number, unit: string, limit?: number): void => {
+    figures.push({ name, value, unit, device: device.info.type, ...(limit !== undefined && { limit, within: value <= limit }) });
+  };
+  onStep('calls');
+  const slowest = await callCosts(device, amount, add);
+  onStep('event loop');
+  await eventLoopDelays(device, amount, slowest, add);
+  onStep('memory');
+  await steadyMemory(device, amount.forwards, add);
+  onStep('start');
+  await starts(device, amount, add);
+  return figures;
+}
+
+type Add = (name: string, value: number, unit: string, limit?: number) => void;
+
+/** Microseconds of a call on the main thread, results disposed, the queue emptied between batches; returns the longest single call. */
+async function callCosts(device: Device, { batches, calls }: { batches: number; calls: number }, add: Add): Promise<number> {
+  const normal = (...shape: number[]): Tensor => device.randn(shape, { seed: 1 });
+  const [x, v, g, square] = [normal(1, 16, 32), normal(16, 16, 3), normal(16, 1, 1), normal(16, 16)];
+  const conv = new WeightNormConv1d(16, 16, 3, { padding: 1, device });
+  const data = new Float32Array(16);
+  const bias = device.zeros([16]);
+  const bodies: Record<string, () => Tensor | undefined> = {
+    'call of add': () => functional.add(x, x),
+    'call of leakyRelu': () => functional.leakyRelu(x, 0.1),
+    'call of weightNorm': () => functional.weightNorm(v, g),
+    'call of linear': () => functional.linear(square, square),
+    'call of conv1d': () => functional.conv1d(x, v, null, { padding: 1 }),
+    'forward of WeightNormConv1d': () => conv.forward(x),
+    'write of 16 values': () => void bias.write(data),
+  };
+  let longest = 0;
+  for (const [name, body] of Object.entries(bodies)) {
+    const costs: number[] = [];
+    for (let batch = 0; batch < batches; batch++) {
+      const start = performance.now();
+      for (let i = 0; i < calls; i++) body()?.dispose();
+      costs.push(((performance.now() - start) * 1000) / calls);
+      await device.synchronize();
+    }
+    add(name, summarize(costs).median, 'µs', 5);
+  }
+  for (let i = 0; i < calls; i++) {
+    const start = performance.now();
+    const y = conv.forward(x);
+    longest = Math.max(longest, (performance.now() - start) * 1000);
+    y.dispose();
+  }
+  await device.synchronize();
+  add('longest of those forwards', longest, 'µs');
+  for (const tensor of [x, v, g, square, bias]) tensor.dispose();
+  conv.dispose();
+  return longest;
+}
+
+async function eventLoopDelays(
+  device: Device,
+  { milliseconds, frames }: { milliseconds: number; frames: number },
+  longestCall: number,
+  add: Add,
+): Promise<void> {
+  const voices = await Promise.all([HifiGan.load(bundledVoice, { device }), HifiGan.load(bundledVoice, { device })]);
+  const mel = device.randn([1, voices[0].config.num_mels, frames], { seed: 1 });
+  const synthesize = (): Promise<unknown> => Promise.all(voices.map((voice) => voice.synthesize(mel)));
+  await synthesize();
+  const watch = async (body: () => Promise<unknown>): Promise<{ p99: number; max: number; rounds: number }> => {
+    // The histogram counts from timer to timer: the 1 ms of the timer itself is no delay.
+    const histogram = monitorEventLoopDelay({ resolution: 1 });
+    histogram.enable();
+    const end = performance.now() + milliseconds;
+    let rounds = 0;
+    do {
+      await body();
+      rounds++;
+    } while (performance.now() < end);
+    histogram.disable();
+    const delay = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - 1);
+    return { p99: delay(histogram.percentile(99)), max: delay(histogram.max), rounds };
+  };
+  const idle = await watch(() => new Promise((resolve) => setTimeout(resolve, 10)));
+  const busy = await watch(synthesize);
+  add('event-loop delay when idle, 99th percentile', idle.p99, 'ms');
+  add('event-loop delay when idle, longest', idle.max, 'ms');
+  add('event-loop delay while two syntheses run, 99th percentile', busy.p99, 'ms', idle.p99 + longestCall / 1000);
+  add('event-loop delay while two syntheses run, longest', busy.max, 'ms');
+  add('syntheses meanwhile', 2 * busy.rounds, '');
+  mel.dispose();
+  for (const voice of voices) voice.dispose();
+}
+
+async function steadyMemory(device: Device, forwards: number, add: Add): Promise<void> {
+  const layer = new WeightNormConv1d(64, 64, 3, { padding: 1, device });
+  const x = device.randn([1, 64, 256], { seed: 1 });
+  const run = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      const y = layer.forward(x);
+      if (i % 50 === 49) await y.read();
+      y.dispose();
+    }
+    await device.synchronize();
+  };
+  await run(Math.max(100, forwards / 10));
+  const [resident, live] = [process.memoryUsage().rss, device.memory().liveBytes];
+  await run(forwards);
+  add(`resident memory gained in ${forwards} forwards`, (process.memoryUsage().rss - resident) / 2 ** 20, 'MiB', 16);
+  add(`tensor bytes gained in ${forwards} forwards`, device.memory().liveBytes - live, 'bytes', 0);
+  x.dispose();
+  layer.dispose();
+}
+
+const startScript = `
+const begin = performance.now();
+const { audio, Device } = require(process.argv[1]);
+const device = Device.get(process.argv[2]);
+const loaded = performance.now();
+(async () => {
+  const voice = await audio.HifiGan.load(process.argv[3], { device });
+  await voice.forward(device.zeros([1, voice.config.num_mels, Number(process.argv[4])])).read();
+  console.log(JSON.stringify({ require: loaded - begin, first: performance.now() - loaded }));
+})();`;
+
+/** Fresh processes: loading the package, and from there to the first waveform of the bundled voice. */
+async function starts(device: Device, { starts: count, frames }: { starts: number; frames: number }, add: Add): Promise<void> {
+  const measured: { require: number; first: number }[] = [];
+  for (let i = 0; i < count; i++) {
+    const args = ['-e', startScript, path.join(packageRoot, 'dist', 'index.js'), device.info.type, bundledVoice, String(frames)];
+    measured.push(JSON.parse((await promisify(execFile)(process.execPath, args)).stdout));
+  }
+  add('require and device, fresh process', summarize(measured.map((m) => m.require)).median, 'ms');
+  add(`voice loaded and first forward of ${frames} frames`, summarize(measured.map((m) => m.first)).median, 'ms', 100);
+}

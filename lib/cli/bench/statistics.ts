@@ -1,0 +1,78 @@
+/** A distribution in five numbers: `low` and `high` are the quartiles. */
+export interface Summary {
+  median: number;
+  low: number;
+  high: number;
+  best: number;
+  samples: number;
+}
+
+function quantile(sorted: readonly number[], part: number): number {
+  const at = part * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(at)] as number, sorted[Math.ceil(at)] as number];
+  return below + (above - below) * (at - Math.floor(at));
+}
+
+export function summarize(values: readonly number[]): Summary {
+  const sorted = [...values].sort((a, b) => a - b);
+  return {
+    median: quantile(sorted, 0.5),
+    low: quantile(sorted, 0.25),
+    high: quantile(sorted, 0.75),
+    best: sorted[0] as number,
+    samples: sorted.length,
+  };
+}
+
+/** Half the distance of the quartiles, in parts of the median. */
+export function spread({ median, low, high }: Summary): number {
+  return median === 0 ? 0 : (high - low) / (2 * median);
+}
+
+/** Something that can be timed. */
+export interface Timed {
+  /** Seconds that `repeats` calls take together. */
+  time(repeats: number): Promise<number>;
+  /** The most calls that may be timed together. */
+  readonly mostRepeats: number;
+}
+
+export interface Schedule {
+  rounds: number;
+  /** A sample repeats its call until it lasts this long. */
+  leastSeconds: number;
+  signal?: AbortSignal | undefined;
+  onRound?: ((fraction: number) => void) | undefined;
+}
+
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * Times all subjects in turn, round after round, so that what disturbs the machine disturbs all of them: sample i of one
+ * pairs with sample i of another. Each sample follows an untimed call, and a pause in which a peer's threads fall asleep.
+ */
+export async function interleave<S extends Timed>(subjects: readonly S[], schedule: Schedule): Promise<Map<S, { seconds: number[]; repeats: number }>> {
+  const result = new Map<S, { seconds: number[]; repeats: number }>();
+  for (const subject of subjects) {
+    await subject.time(1);
+    const once = Math.max(await subject.time(1), 1e-7);
+    result.set(subject, { seconds: [], repeats: Math.max(1, Math.min(subject.mostRepeats, Math.ceil(schedule.leastSeconds / once))) });
+  }
+  for (let round = 0; round < schedule.rounds; round++) {
+    for (let i = 0; i < subjects.length; i++) {
+      schedule.signal?.throwIfAborted();
+      const subject = subjects[(i + round) % subjects.length] as S;
+      const entry = result.get(subject) as { seconds: number[]; repeats: number };
+      await pause(2);
+      await subject.time(1);
+      entry.seconds.push((await subject.time(entry.repeats)) / entry.repeats);
+    }
+    schedule.onRound?.((round + 1) / schedule.rounds);
+  }
+  return result;
+}
+
+/** Sample by sample, how many times longer `other` took. */
+export function pairwise(own: readonly number[], other: readonly number[]): Summary {
+  return summarize(own.map((seconds, i) => (other[i] as number) / seconds));
+}

@@ -1,0 +1,29 @@
+// `npm run bench`: builds what is missing, fetches onnxruntime where it is asked for, then runs `weightnorm bench`.
+// `npm run bench -- roofline` counts under the software Metal instead.
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ensureBuilt } from './ensure-built.mjs';
+import { root, run } from './run.mjs';
+
+const onnxruntime = 'onnxruntime-node@1.30.0';
+
+/** Into build/peers, apart from the package's own dependencies; its CPU binaries come with it, so no script need run. */
+function installOnnxruntime() {
+  const folder = path.join(root, 'build', 'peers');
+  if (existsSync(path.join(folder, 'node_modules', 'onnxruntime-node'))) return;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, 'package.json'), '{ "name": "peers", "private": true }\n');
+  console.error(`installing ${onnxruntime} into build/peers (80 MB to fetch)`);
+  run('npm', ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--silent', onnxruntime]);
+}
+
+const args = process.argv.slice(2);
+await ensureBuilt();
+if (args[0] === 'roofline') {
+  run(process.execPath, ['scripts/build-softmetal.mjs'], { stdio: ['inherit', 2, 'inherit'] });
+  run(process.execPath, ['bench/roofline.mjs', ...args.slice(1)]);
+} else {
+  const against = args.find((arg, i) => args[i - 1] === '--against' || arg.startsWith('--against='));
+  if (against?.includes('onnxruntime')) installOnnxruntime();
+  run(process.execPath, ['dist/cli/main.js', 'bench', ...args]);
+}

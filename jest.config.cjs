@@ -5,6 +5,8 @@ module.exports = {
   testMatch: ['**/*.test.ts'],
   transform: { '\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } }] },
   moduleNameMapper: { '^weightnorm$': '<rootDir>/dist/index.js' },
+  // Faults of a device exist on the software Metal only.
+  testPathIgnorePatterns: ['/node_modules/', ...(process.env.WEIGHTNORM_ADDON === 'softmetal' ? [] : ['<rootDir>/test/metal/'])],
   modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/dist'],
   testTimeout: 60_000,
   maxWorkers: 2,

@@ -55,7 +55,8 @@ std::optional<SimdShare> simdShare(int64_t chunks);
 // Threads to use of what a pipeline allows, whole simdgroups only.
 uint32_t wholeSimdgroups(int64_t threads, uint32_t maxThreads);
 
-// The kernel and launch for `rows` rows that each fit one threadgroup or less; `prefix` is "wn" or "wnb".
+// The kernel and launch for `rows` rows that each fit one threadgroup or less; `prefix` is "wn" or "wnb". `perThread`
+// lists the chunks a thread of a whole threadgroup may keep, the preferred number first.
 struct RowsLaunch {
   const Pipeline& pipeline;
   uint32_t lanes;  // for RowsParams; 32 where a threadgroup owns a row
@@ -63,7 +64,7 @@ struct RowsLaunch {
   uint32_t threads;
 };
 RowsLaunch rowsLaunch(Encoder& encoder, const std::string& library, const std::string& prefix, const Chunking& chunks, int64_t rows,
-                      int64_t columns);
+                      int64_t columns, std::initializer_list<int64_t> perThread);
 
 // How to cut few long rows over several threadgroups; nothing where one threadgroup a row does as well.
 std::optional<SplitParams> splitRows(int64_t rows, int64_t columns, uint32_t width);

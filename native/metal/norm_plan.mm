@@ -54,18 +54,17 @@ uint32_t wholeSimdgroups(int64_t threads, uint32_t maxThreads) {
 }
 
 RowsLaunch rowsLaunch(Encoder& encoder, const std::string& library, const std::string& prefix, const Chunking& chunks, int64_t rows,
-                      int64_t columns) {
+                      int64_t columns, std::initializer_list<int64_t> perThread) {
   const int64_t count = columns / chunks.width;
   if (const auto share = simdShare(count)) {
     const Pipeline& pipeline = encoder.pipeline(library, prefix + "_simd_k" + std::to_string(share->perThread) + "_" + chunks.suffix);
     const uint32_t threads = wholeSimdgroups(kShortRowThreads, pipeline.maxThreads);
     return {pipeline, share->lanes, static_cast<uint64_t>(ceilDiv(rows, threads / share->lanes)), threads};
   }
-  // Half types have more elements a chunk to hide behind one another, but as much to finish a thread: fewer threads, longer shares.
-  for (const int64_t perThread : chunks.width == 8 ? std::initializer_list<int64_t>{4} : std::initializer_list<int64_t>{2, 4}) {
-    const int64_t threads = ceilDiv(ceilDiv(count, perThread), kSimdWidth) * kSimdWidth;
+  for (const int64_t each : perThread) {
+    const int64_t threads = ceilDiv(ceilDiv(count, each), kSimdWidth) * kSimdWidth;
     if (threads > kLoopThreads) continue;
-    const Pipeline& pipeline = encoder.pipeline(library, prefix + "_group_k" + std::to_string(perThread) + "_" + chunks.suffix);
+    const Pipeline& pipeline = encoder.pipeline(library, prefix + "_group_k" + std::to_string(each) + "_" + chunks.suffix);
     if (threads <= pipeline.maxThreads) return {pipeline, kSimdWidth, static_cast<uint64_t>(rows), static_cast<uint32_t>(threads)};
   }
   const Pipeline& pipeline = encoder.pipeline(library, prefix + "_loop_" + chunks.suffix);

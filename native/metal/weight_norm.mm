@@ -36,7 +36,7 @@ void encodeRows(Encoder& encoder, const core::Tensor& v, const core::Tensor& g, 
                 MTLSizeMake(wholeSimdgroups(512, apply.maxThreads), 1, 1));
     return;
   }
-  const RowsLaunch launch = rowsLaunch(encoder, "weight_norm", "wn", chunks, rows, columns);
+  const RowsLaunch launch = rowsLaunch(encoder, "weight_norm", "wn", chunks, rows, columns, {4});
   const RowsParams params{static_cast<uint64_t>(rows), static_cast<uint32_t>(columns), launch.lanes, rule};
   Dispatch dispatch(encoder, launch.pipeline);
   bindNorm(dispatch, v, g, result, output).value(4, params).groups(MTLSizeMake(launch.groups, 1, 1), MTLSizeMake(launch.threads, 1, 1));

@@ -5,6 +5,8 @@ namespace weightnorm::metal {
 
 namespace {
 
+constexpr int64_t kFewRows = 1024;
+
 Dispatch& bindGradients(Dispatch& dispatch, const core::WeightNormBackwardOp& op) {
   return dispatch.input(0, op.gradW).input(1, op.v).input(2, op.g).output(3, op.gradV).output(4, op.gradG);
 }
@@ -30,7 +32,9 @@ void encodeRows(Encoder& encoder, const core::WeightNormBackwardOp& op, int64_t 
         .groups(grid, MTLSizeMake(wholeSimdgroups(512, apply.maxThreads), 1, 1));
     return;
   }
-  const RowsLaunch launch = rowsLaunch(encoder, "weight_norm_backward", "wnb", chunks, rows, columns);
+  // Few rows want more threads each; many want fewer, since all of a row wait for the one simdgroup that adds up.
+  const RowsLaunch launch = rows < kFewRows ? rowsLaunch(encoder, "weight_norm_backward", "wnb", chunks, rows, columns, {2, 4})
+                                            : rowsLaunch(encoder, "weight_norm_backward", "wnb", chunks, rows, columns, {4});
   const RowsParams params{static_cast<uint64_t>(rows), static_cast<uint32_t>(columns), launch.lanes, rule};
   Dispatch dispatch(encoder, launch.pipeline);
   bindGradients(dispatch, op).value(5, params).groups(MTLSizeMake(launch.groups, 1, 1), MTLSizeMake(launch.threads, 1, 1));

@@ -58,7 +58,7 @@ def rows_launch(library, prefix, width, suffix, rows, columns):
         name = f'{prefix}_simd_k{share[1]}_{suffix}'
         threads = whole_simdgroups(128, function(library, name).max_threads)
         return name, share[0], ceil_div(rows, threads // share[0]), threads
-    for each in (4,) if width == 8 else (2, 4):
+    for each in (2, 4) if prefix == 'wnb' and rows < 1024 else (4,):
         threads = ceil_div(ceil_div(count, each), 32) * 32
         name = f'{prefix}_group_k{each}_{suffix}'
         if threads <= 1024 and threads <= function(library, name).max_threads:

@@ -2,7 +2,7 @@
 // arguments of generated __global__ entry points, one for each host_name.
 import { readFileSync } from 'node:fs';
 
-const source = readFileSync(0, 'utf8').replace(/^#.*$/gm, '');
+const source = readFileSync(0, 'utf8').replace(/^# \d.*$/gm, '');
 
 /** Index just after the bracket that closes the one at `open`. */
 function closing(text, open) {

@@ -35,7 +35,9 @@ inline void gemm_tile(thread LoadA& a, thread LoadB& b, thread const Store& stor
   const uint top = tile.simdgroup / 2 * (BM / 2), left = tile.simdgroup % 2 * (BN / 2);
 
   simdgroup_float8x8 sum[FM][FN];
+#pragma unroll
   for (int i = 0; i < FM; i++) {
+#pragma unroll
     for (int j = 0; j < FN; j++) sum[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   }
   for (uint k = 0; k < K; k += kStep) {
@@ -43,9 +45,12 @@ inline void gemm_tile(thread LoadA& a, thread LoadB& b, thread const Store& stor
     a.stage(stagedA, k);
     b.stage(stagedB, k);
     threadgroup_barrier(mem_flags::mem_threadgroup);
+#pragma unroll
     for (uint step = 0; step < kStep; step += 8) {
       simdgroup_float8x8 fa[FM], fb[FN];
+#pragma unroll
       for (int i = 0; i < FM; i++) simdgroup_load(fa[i], stagedA + (top + 8 * i) * kPitchA + step, kPitchA);
+#pragma unroll
       for (int j = 0; j < FN; j++) {
         if (TRANSPOSED_B) {
           simdgroup_load(fb[j], stagedB + (left + 8 * j) * pitchB + step, pitchB, ulong2(0), true);
@@ -53,7 +58,9 @@ inline void gemm_tile(thread LoadA& a, thread LoadB& b, thread const Store& stor
           simdgroup_load(fb[j], stagedB + step * pitchB + left + 8 * j, pitchB);
         }
       }
+#pragma unroll
       for (int i = 0; i < FM; i++) {
+#pragma unroll
         for (int j = 0; j < FN; j++) simdgroup_multiply_accumulate(sum[i][j], fa[i], fb[j], sum[i][j]);
       }
     }
@@ -62,7 +69,9 @@ inline void gemm_tile(thread LoadA& a, thread LoadB& b, thread const Store& stor
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const uint width = BN / 2, pitch = width + 4;
   threadgroup float* own = memory + tile.simdgroup * 8 * pitch;
+#pragma unroll
   for (int i = 0; i < FM; i++) {
+#pragma unroll
     for (int j = 0; j < FN; j++) simdgroup_store(sum[i][j], own + 8 * j, pitch);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     for (uint e = tile.lane; e < 8 * width; e += 32) {
@@ -89,12 +98,14 @@ struct LoadRows {
         if (aligned) {
           if (k + column < K) x = load4(p);
         } else {
+#pragma unroll
           for (uint i = 0; i < 4; i++) {
             if (k + column + i < K) x[i] = widen(p[i]);
           }
         }
       }
       threadgroup float* to = memory + row * kPitchA + column;
+#pragma unroll
       for (uint i = 0; i < 4; i++) to[i] = x[i];
     }
   }
@@ -117,12 +128,14 @@ struct LoadColumns {
         if (aligned) {
           if (first + column < columns) x = load4(p);
         } else {
+#pragma unroll
           for (uint i = 0; i < 4; i++) {
             if (first + column + i < columns) x[i] = widen(p[i]);
           }
         }
       }
       threadgroup float* to = memory + row * GEMM_PITCH_B(COLUMNS) + column;
+#pragma unroll
       for (uint i = 0; i < 4; i++) to[i] = x[i];
     }
   }

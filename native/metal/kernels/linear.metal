@@ -49,27 +49,31 @@ template <typename T>
   const uint rows = uint(p.rows);
   device const T* w = weight + ulong(o) * p.K;
   float sum[8];
+#pragma unroll
   for (uint r = 0; r < 8; r++) sum[r] = 0.0f;
   const uint quads = p.aligned != 0 ? p.K / 4 : 0;
   for (uint i = lane; i < quads; i += 32) {
     const float4 a = load4(w + 4 * i);
+#pragma unroll
     for (uint r = 0; r < 8; r++) {
-      if (r >= rows) break;
-      const float4 b = load4(x + ulong(r) * p.K + 4 * i);
-      sum[r] = fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum[r]))));
+      if (r < rows) {
+        const float4 b = load4(x + ulong(r) * p.K + 4 * i);
+        sum[r] = fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum[r]))));
+      }
     }
   }
   for (uint i = 4 * quads + lane; i < p.K; i += 32) {
     const float a = widen(w[i]);
+#pragma unroll
     for (uint r = 0; r < 8; r++) {
       if (r < rows) sum[r] = fma(a, widen(x[ulong(r) * p.K + i]), sum[r]);
     }
   }
   const LinearEpilogue epilogue = LINEAR_EPILOGUE;
+#pragma unroll
   for (uint r = 0; r < 8; r++) {
-    if (r >= rows) break;
     const float total = simd_sum(sum[r]);
-    if (lane == r) y[ulong(r) * p.outputs + o] = narrow<T>(epilogue.apply(total, o));
+    if (lane == r && r < rows) y[ulong(r) * p.outputs + o] = narrow<T>(epilogue.apply(total, o));
   }
 }
 INSTANTIATE(linear_few)

@@ -117,9 +117,11 @@ struct Products {
   float lo[W > 4 ? 4 : W];
 
   void clear() {
+#pragma unroll
     for (int i = 0; i < (W > 4 ? 4 : W); i++) hi[i] = lo[i] = 0.0f;
   }
   void add(thread const float* a, thread const float* b) {
+#pragma unroll
     for (int i = 0; i < (W > 4 ? 4 : W); i++) {
       float p = a[i] * b[i];
       const float rest = exact_products<T>() ? 0.0f : fma(a[i], b[i], -p);
@@ -140,6 +142,7 @@ struct Products {
 template <int W>
 inline uint peak_bits(thread const float* x) {
   uint bits = 0;
+#pragma unroll
   for (int i = 0; i < W; i++) bits = max(bits, as_type<uint>(x[i]) & 0x7fffffffu);
   return bits;
 }
@@ -246,6 +249,7 @@ struct CachedRow {
   void load(device const T* v, uint first, uint step, uint count) {
     typedef typename Chunk<T, W>::raw raw;
     device const raw* source = (device const raw*)v;
+#pragma unroll
     for (int k = 0; k < K; k++) {
       const uint i = first + k * step;
       chunks[k] = raw(0);
@@ -255,9 +259,11 @@ struct CachedRow {
   float2 squares(float scale) const {
     Products<T, W> sum;
     sum.clear();
+#pragma unroll
     for (int k = 0; k < K; k++) {
       float x[W];
       Chunk<T, W>::open(chunks[k], x);
+#pragma unroll
       for (int i = 0; i < W; i++) x[i] *= scale;
       sum.add(x, x);
     }
@@ -265,6 +271,7 @@ struct CachedRow {
   }
   uint peak() const {
     uint bits = 0;
+#pragma unroll
     for (int k = 0; k < K; k++) {
       float x[W];
       Chunk<T, W>::open(chunks[k], x);
@@ -275,9 +282,11 @@ struct CachedRow {
   void store(device T* w, uint first, uint step, uint count, RowScale scale) const {
     typedef typename Chunk<T, W>::raw raw;
     device raw* target = (device raw*)w;
+#pragma unroll
     for (int k = 0; k < K; k++) {
       float x[W];
       Chunk<T, W>::open(chunks[k], x);
+#pragma unroll
       for (int i = 0; i < W; i++) x[i] = scale.apply(x[i]);
       const uint j = first + k * step;
       if (j < count) target[j] = Chunk<T, W>::close(x);
@@ -298,7 +307,9 @@ struct LoopedRow {
     const uint four = 4 * step, full = count / four * four;
     for (uint block = first; block < full; block += four) {
       typename Chunk<T, W>::raw c[4];
+#pragma unroll
       for (int k = 0; k < 4; k++) c[k] = at(block + k * step);
+#pragma unroll
       for (int k = 0; k < 4; k++) add(sum, c[k], scale);
     }
     for (uint i = full + first; i < count; i += step) add(sum, at(i), scale);
@@ -307,6 +318,7 @@ struct LoopedRow {
   static void add(thread Products<T, W>& sum, typename Chunk<T, W>::raw c, float scale) {
     float x[W];
     Chunk<T, W>::open(c, x);
+#pragma unroll
     for (int i = 0; i < W; i++) x[i] *= scale;
     sum.add(x, x);
   }
@@ -327,13 +339,16 @@ struct LoopedRow {
     for (uint block = full; block > 0; block -= four) {
       const uint base = block - four + first;
       typename Chunk<T, W>::raw c[4];
+#pragma unroll
       for (int k = 0; k < 4; k++) c[k] = at(base + k * step);
+#pragma unroll
       for (int k = 0; k < 4; k++) target[base + k * step] = scaled(c[k], scale);
     }
   }
   static typename Chunk<T, W>::raw scaled(typename Chunk<T, W>::raw c, RowScale scale) {
     float x[W];
     Chunk<T, W>::open(c, x);
+#pragma unroll
     for (int i = 0; i < W; i++) x[i] = scale.apply(x[i]);
     return Chunk<T, W>::close(x);
   }
@@ -368,32 +383,21 @@ inline RangedSum simd_squares(thread const Row& row, uint lanes, bool valid) {
   }
   return s;
 }
-// The same for a row that a whole threadgroup shares, after a first look that was doubtful (or to know the sum everywhere).
-template <typename Row>
-inline RangedSum group_second_look(thread const Row& row, threadgroup float2* part, thread const Place& at) {
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  const uint peak = group_peak(row.peak(), part, at);
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  const RangedSum s = {group_add(row.squares(pow2(rescale(peak))), part, at), peak == 0 ? kZeroRow : rescale(peak)};
-  return s;
-}
+// The same for a row that a whole threadgroup shares.
 template <typename Row>
 inline RangedSum group_squares(thread const Row& row, threadgroup float2* part, thread const Place& at) {
-  const RangedSum s = {group_add(row.squares(1.0f), part, at), 0};
-  return in_range(s.sum.x) ? s : group_second_look(row, part, at);
-}
-// The scale of such a row: one simdgroup adds up and finishes for all, unless the sum is doubtful.
-template <typename Row>
-inline RowScale group_scale(thread const Row& row, NormFinish finish, threadgroup float2* part, threadgroup float4* shared,
-                            thread const Place& at) {
-  const float2 own = simd_add(row.squares(1.0f), 32);
-  if (at.lane == 0) part[at.simdgroup] = own;
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  if (at.simdgroup == 0) {
-    const RangedSum s = {simd_add(at.lane < at.simdgroups ? float2(part[at.lane]) : float2(0.0f), 32), 0};
-    if (at.lane == 0) shared[0] = in_range(s.sum.x) ? pack_scale(finish.of(norm_of(s))) : float4(0.0f, 0.0f, 0.0f, -1.0f);
+  RangedSum s = {group_add(row.squares(1.0f), part, at), 0};
+  if (!in_range(s.sum.x)) {
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const uint peak = group_peak(row.peak(), part, at);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    s.sum = group_add(row.squares(pow2(rescale(peak))), part, at);
+    s.k = peak == 0 ? kZeroRow : rescale(peak);
   }
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  const float4 found = shared[0];
-  return found.w < 0.0f ? finish.of(norm_of(group_second_look(row, part, at))) : unpack_scale(found);
+  return s;
+}
+// The scale of such a row: every thread finishes it for itself, which is sooner than waiting for one that does.
+template <typename Row>
+inline RowScale group_scale(thread const Row& row, NormFinish finish, threadgroup float2* part, thread const Place& at) {
+  return finish.of(norm_of(group_squares(row, part, at)));
 }

@@ -71,6 +71,7 @@ struct DotSums {
     float x[W], d[W];
     Chunk<T, W>::open(v, x);
     Chunk<T, W>::open(gradW, d);
+#pragma unroll
     for (int i = 0; i < W; i++) {
       x[i] *= scaleV;
       d[i] *= scaleG;
@@ -118,6 +119,7 @@ inline typename Chunk<T, W>::raw gradient_chunk(typename Chunk<T, W>::raw gradW,
   float d[W], x[W];
   Chunk<T, W>::open(gradW, d);
   Chunk<T, W>::open(v, x);
+#pragma unroll
   for (int i = 0; i < W; i++) d[i] = gradient.apply(d[i], x[i]);
   return Chunk<T, W>::close(d);
 }
@@ -241,6 +243,7 @@ struct CachedPair {
   Dots dots(float scaleV, float scaleG) const {
     DotSums<T, W> sums;
     sums.clear();
+#pragma unroll
     for (int k = 0; k < K; k++) sums.add(v.chunks[k], gradW.chunks[k], scaleV, scaleG);
     return sums.total();
   }
@@ -248,6 +251,7 @@ struct CachedPair {
   uint peakG() const { return gradW.peak(); }
   void store(device T* gradV, uint first, uint step, uint count, thread const Gradient& gradient) const {
     device typename Chunk<T, W>::raw* target = (device typename Chunk<T, W>::raw*)gradV;
+#pragma unroll
     for (int k = 0; k < K; k++) {
       const uint i = first + k * step;
       if (i < count) target[i] = gradient_chunk<T, W>(gradW.chunks[k], v.chunks[k], gradient);

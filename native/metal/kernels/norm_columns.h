@@ -52,26 +52,31 @@ inline void fold_columns(thread float2* value, Column c, constant ColumnsParams&
   for (uint half_depth = p.depth / 2; half_depth > 0; half_depth /= 2) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (c.active && c.y >= half_depth && c.y < 2 * half_depth) {
+#pragma unroll
       for (int i = 0; i < W; i++) board[(c.y - half_depth) * p.strip + c.x + i] = value[i];
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (c.active && c.y < half_depth) {
+#pragma unroll
       for (int i = 0; i < W; i++) value[i] = Fold::fold(value[i], float2(board[c.y * p.strip + c.x + i]));
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (c.active && c.y == 0) {
+#pragma unroll
     for (int i = 0; i < W; i++) board[c.x + i] = value[i];
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (p.run == 1) return;
   // The first column of a norm gathers the others; results move down only when everyone has read.
+#pragma unroll
   for (int i = 0; i < W; i++) {
     if (c.active && c.y == 0 && (c.x + i) % p.run == 0) {
       for (uint j = 1; j < p.run; j++) value[i] = Fold::fold(value[i], float2(board[c.x + i + j]));
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
+#pragma unroll
   for (int i = 0; i < W; i++) {
     if (c.active && c.y == 0 && (c.x + i) % p.run == 0) board[(c.x + i) / p.run] = value[i];
   }

@@ -16,7 +16,7 @@ struct ScaleTile {        // ScaleTile in scale.mm
 };
 
 template <typename T, int W>
-inline void scale_tile(constant ScaleTile<T>& tile, threadgroup float2* part, threadgroup float4* shared, thread const Place& at) {
+inline void scale_tile(constant ScaleTile<T>& tile, threadgroup float2* part, thread const Place& at) {
   const uint count = tile.columns / W;
   if (tile.lanes == 0) {
     const NormFinish finish = finish_of(tile.g, tile.firstRow, tile.rule);
@@ -24,10 +24,10 @@ inline void scale_tile(constant ScaleTile<T>& tile, threadgroup float2* part, th
     if (count <= 4 * at.threads) {
       CachedRow<T, W, 4> values;
       values.load(tile.v, at.thread_index, at.threads, count);
-      scale = group_scale(values, finish, part, shared, at);
+      scale = group_scale(values, finish, part, at);
     } else {
       const LoopedRow<T, W> values = {tile.v, at.thread_index, at.threads, count};
-      scale = group_scale(values, finish, part, shared, at);
+      scale = group_scale(values, finish, part, at);
     }
     if (at.thread_index == 0) tile.scale[0] = scale.s;
     return;
@@ -44,12 +44,11 @@ inline void scale_tile(constant ScaleTile<T>& tile, threadgroup float2* part, th
 template <typename T>
 [[kernel]] void scale_tiles(constant ScaleTile<T>* tiles [[buffer(0)]], uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[32];
-  threadgroup float4 shared[1];
   const Place at = PLACE;
   if (tiles[group].chunked != 0) {
-    scale_tile<T, 16 / sizeof(T)>(tiles[group], part, shared, at);
+    scale_tile<T, 16 / sizeof(T)>(tiles[group], part, at);
   } else {
-    scale_tile<T, 1>(tiles[group], part, shared, at);
+    scale_tile<T, 1>(tiles[group], part, at);
   }
 }
 INSTANTIATE(scale_tiles)

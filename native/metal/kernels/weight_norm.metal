@@ -3,7 +3,7 @@
 //
 //   kernel            row length in chunks   threadgroup            one row belongs to
 //   wn_simd_k1/2/4    up to 32 K             up to 1024 threads     `lanes` neighbouring lanes, 32 / lanes rows a simdgroup
-//   wn_group_k2/4     up to K * threads      threads for the row    a threadgroup (half types: k4 alone)
+//   wn_group_k4       up to 4 * threads      threads for the row    a threadgroup
 //   wn_loop           any                    threads                a threadgroup, v read twice
 //
 // Grid: rows / (rows a threadgroup) threadgroups. Traffic: one read of v and one write of w, 8 bytes an element in float32 and 4 in the
@@ -44,12 +44,11 @@ template <typename T, int W, int K>
 template <typename T, int W, int K>
 [[kernel]] void wn_group(ROW_ARGUMENTS(T)) {
   threadgroup float2 part[32];
-  threadgroup float4 shared[1];
   const Place at = PLACE;
   const ulong offset = ulong(group) * p.columns;
   CachedRow<T, W, K> values;
   values.load(v + offset, thread_index, threads, p.columns / W);
-  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, shared, at);
+  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, at);
   if (p.rule.output == kOutputWeight) {
     values.store(w + offset, thread_index, threads, p.columns / W, scale);
   } else if (thread_index == 0) {
@@ -60,11 +59,10 @@ template <typename T, int W, int K>
 template <typename T, int W>
 [[kernel]] void wn_loop(ROW_ARGUMENTS(T)) {
   threadgroup float2 part[32];
-  threadgroup float4 shared[1];
   const Place at = PLACE;
   const ulong offset = ulong(group) * p.columns;
   const LoopedRow<T, W> values = {v + offset, thread_index, threads, p.columns / W};
-  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, shared, at);
+  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, at);
   if (p.rule.output == kOutputWeight) {
     values.store(w + offset, scale);
   } else if (thread_index == 0) {
@@ -78,11 +76,6 @@ template <typename T, int W>
   template [[host_name("wn_simd_k4_" name)]] [[kernel]] decltype(wn_simd<T, W, 4>) wn_simd<T, W, 4>;    \
   template [[host_name("wn_group_k4_" name)]] [[kernel]] decltype(wn_group<T, W, 4>) wn_group<T, W, 4>; \
   template [[host_name("wn_loop_" name)]] [[kernel]] decltype(wn_loop<T, W>) wn_loop<T, W>;
-#define ROWS_K2(name, T, W) template [[host_name("wn_group_k2_" name)]] [[kernel]] decltype(wn_group<T, W, 2>) wn_group<T, W, 2>;
-ROWS_K2("float32", float, 4)
-ROWS_K2("scalar_float32", float, 1)
-ROWS_K2("scalar_float16", half, 1)
-ROWS_K2("scalar_bfloat16", bf16, 1)
 ROWS("float32", float, 4)
 ROWS("float16", half, 8)
 ROWS("bfloat16", bf16, 8)

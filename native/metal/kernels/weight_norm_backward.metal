@@ -1,4 +1,4 @@
-// gradV and gradG of w = v (g / n) over rows, in one pass: variants and grid as in weight_norm.metal.
+// gradV and gradG of w = v (g / n) over rows, in one pass: variants and grid as in weight_norm.metal, and wnb_group_k2 for few rows.
 // Traffic: gradW and v read, gradV written, 12 bytes an element in float32 and 6 in the half types, the least possible;
 // wnb_loop reads both inputs once more.
 #include "norm_backward.h"
@@ -60,13 +60,9 @@ template <typename T, int W>
   template [[host_name("wnb_simd_k1_" name)]] [[kernel]] decltype(wnb_simd<T, W, 1>) wnb_simd<T, W, 1>;    \
   template [[host_name("wnb_simd_k2_" name)]] [[kernel]] decltype(wnb_simd<T, W, 2>) wnb_simd<T, W, 2>;    \
   template [[host_name("wnb_simd_k4_" name)]] [[kernel]] decltype(wnb_simd<T, W, 4>) wnb_simd<T, W, 4>;    \
+  template [[host_name("wnb_group_k2_" name)]] [[kernel]] decltype(wnb_group<T, W, 2>) wnb_group<T, W, 2>; \
   template [[host_name("wnb_group_k4_" name)]] [[kernel]] decltype(wnb_group<T, W, 4>) wnb_group<T, W, 4>; \
   template [[host_name("wnb_loop_" name)]] [[kernel]] decltype(wnb_loop<T, W>) wnb_loop<T, W>;
-#define ROWS_K2(name, T, W) template [[host_name("wnb_group_k2_" name)]] [[kernel]] decltype(wnb_group<T, W, 2>) wnb_group<T, W, 2>;
-ROWS_K2("float32", float, 4)
-ROWS_K2("scalar_float32", float, 1)
-ROWS_K2("scalar_float16", half, 1)
-ROWS_K2("scalar_bfloat16", bf16, 1)
 ROWS("float32", float, 4)
 ROWS("float16", half, 8)
 ROWS("bfloat16", bf16, 8)

@@ -22,6 +22,7 @@ struct ColumnPairs {
   ulong offset(uint row) const { return ulong(row) * columns; }
   raw at(device const T* x, uint row) const { return *(device const raw*)(x + offset(row)); }
   void dots(thread const float* scaleV, thread const float* scaleG, thread ColumnDots<W>& sum) const {
+#pragma unroll
     for (int i = 0; i < W; i++) sum.vv[i] = sum.vg[i] = sum.gg[i] = float2(0.0f);
     if (!active) return;
     uint row = first;
@@ -36,6 +37,7 @@ struct ColumnPairs {
     float x[W], d[W];
     Chunk<T, W>::open(rowV, x);
     Chunk<T, W>::open(rowG, d);
+#pragma unroll
     for (int i = 0; i < W; i++) {
       x[i] *= scaleV[i];
       d[i] *= scaleG[i];
@@ -51,11 +53,13 @@ struct ColumnPairs {
     return float2(s.x, sum.y + s.y + rest);
   }
   void peak(device const T* x, thread float2* bits) const {
+#pragma unroll
     for (int i = 0; i < W; i++) bits[i] = float2(0.0f);
     if (!active) return;
     for (uint row = first; row < rows; row += step) {
       float e[W];
       Chunk<T, W>::open(at(x, row), e);
+#pragma unroll
       for (int i = 0; i < W; i++) bits[i] = MaxBits::fold(bits[i], float2(fabs(e[i]), 0.0f));
     }
   }
@@ -74,6 +78,7 @@ struct ColumnPairs {
     float x[W], d[W];
     Chunk<T, W>::open(rowV, x);
     Chunk<T, W>::open(rowG, d);
+#pragma unroll
     for (int i = 0; i < W; i++) d[i] = gradient[i].apply(d[i], x[i]);
     return Chunk<T, W>::close(d);
   }
@@ -97,6 +102,7 @@ template <int W>
 inline uint fold_peak(thread float2* bits, thread float* factor, Column c, constant ColumnsParams& p, threadgroup float2* board, uint j,
                       bool owner) {
   fold_columns<MaxBits, W>(bits, c, p, board);
+#pragma unroll
   for (int i = 0; i < W; i++) factor[i] = c.active ? pow2(rescale(as_type<uint>(board[norm_at(c.x + i, p)].x))) : 1.0f;
   return owner ? as_type<uint>(board[j].x) : 0u;
 }
@@ -112,6 +118,7 @@ template <typename T, int W>
   const ColumnPairs<T, W> values = {gradW + c.base + c.x, v + c.base + c.x, p.rows, p.columns, c.y, p.depth, c.active};
 
   float scaleV[W], scaleG[W];
+#pragma unroll
   for (int i = 0; i < W; i++) scaleV[i] = scaleG[i] = 1.0f;
   const bool owner = thread_index < c.width / p.run;
   ColumnDots<W> sum;
@@ -141,6 +148,7 @@ template <typename T, int W>
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (!c.active) return;
   Gradient gradient[W];
+#pragma unroll
   for (int i = 0; i < W; i++) {
     const uint j = 2 * norm_at(c.x + i, p);
     gradient[i] = unpack_gradient(shared[j], shared[j + 1]);

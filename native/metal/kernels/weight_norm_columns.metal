@@ -10,6 +10,7 @@ template <typename T, int W>
 inline void add_squares(typename Chunk<T, W>::raw c, thread const float* factor, thread float2* sum) {
   float x[W];
   Chunk<T, W>::open(c, x);
+#pragma unroll
   for (int i = 0; i < W; i++) {
     x[i] *= factor[i];
     const float square = x[i] * x[i];
@@ -30,6 +31,7 @@ struct ColumnRows {
 
   raw at(uint row) const { return *(device const raw*)(v + ulong(row) * columns); }
   void load() {
+#pragma unroll
     for (int k = 0; k < K; k++) {
       const uint row = first + k * step;
       kept[k] = raw(0);
@@ -37,38 +39,47 @@ struct ColumnRows {
     }
   }
   void squares(thread const float* factor, thread float2* sum) const {
+#pragma unroll
     for (int i = 0; i < W; i++) sum[i] = float2(0.0f);
     if (K > 0) {
+#pragma unroll
       for (int k = 0; k < K; k++) add_squares<T, W>(kept[k], factor, sum);
     } else if (active) {
       uint row = first;
       for (; row + 3 * step < rows; row += 4 * step) {
         raw c[4];
+#pragma unroll
         for (int k = 0; k < 4; k++) c[k] = at(row + k * step);
+#pragma unroll
         for (int k = 0; k < 4; k++) add_squares<T, W>(c[k], factor, sum);
       }
       for (; row < rows; row += step) add_squares<T, W>(at(row), factor, sum);
     }
   }
   void peak(thread float2* bits) const {
+#pragma unroll
     for (int i = 0; i < W; i++) bits[i] = float2(0.0f);
     if (!active) return;
     for (uint row = first; row < rows; row += step) {
       float x[W];
       Chunk<T, W>::open(at(row), x);
+#pragma unroll
       for (int i = 0; i < W; i++) bits[i] = MaxBits::fold(bits[i], float2(fabs(x[i]), 0.0f));
     }
   }
   static raw scaled(raw c, thread const RowScale* scale, bool plain) {
     float x[W];
     Chunk<T, W>::open(c, x);
+#pragma unroll
     for (int i = 0; i < W; i++) x[i] = plain ? x[i] * scale[i].s : scale[i].apply(x[i]);
     return Chunk<T, W>::close(x);
   }
   void store(device T* w, thread const RowScale* scale) const {
     bool plain = true;
+#pragma unroll
     for (int i = 0; i < W; i++) plain = plain && scale[i].plain;
     if (K > 0) {
+#pragma unroll
       for (int k = 0; k < K; k++) {
         const uint row = first + k * step;
         if (row < rows) *(device raw*)(w + ulong(row) * columns) = scaled(kept[k], scale, plain);
@@ -80,7 +91,9 @@ struct ColumnRows {
     uint row = first + (rows - 1 - first) / step * step + step;
     for (; row >= first + 4 * step; row -= 4 * step) {
       raw c[4];
+#pragma unroll
       for (int k = 0; k < 4; k++) c[k] = at(row - (k + 1) * step);
+#pragma unroll
       for (int k = 0; k < 4; k++) *(device raw*)(w + ulong(row - (k + 1) * step) * columns) = scaled(c[k], scale, plain);
     }
     for (; row > first; row -= step) *(device raw*)(w + ulong(row - step) * columns) = scaled(at(row - step), scale, plain);
@@ -106,6 +119,7 @@ template <typename T, int W, int K>
 
   float factor[W];
   float2 sum[W];
+#pragma unroll
   for (int i = 0; i < W; i++) factor[i] = 1.0f;
   values.squares(factor, sum);
   fold_columns<AddSums, W>(sum, c, p, board);
@@ -117,6 +131,7 @@ template <typename T, int W, int K>
   if (group_peak(doubtful ? 1u : 0u, part, at) != 0) {
     values.peak(sum);
     fold_columns<MaxBits, W>(sum, c, p, board);
+#pragma unroll
     for (int i = 0; i < W; i++) factor[i] = c.active ? pow2(rescale(as_type<uint>(board[norm_at(c.x + i, p)].x))) : 1.0f;
     const uint peak = owner ? as_type<uint>(board[thread_index].x) : 0u;
     values.squares(factor, sum);
@@ -134,6 +149,7 @@ template <typename T, int W, int K>
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (p.rule.output != kOutputWeight || !c.active) return;
   RowScale scale[W];
+#pragma unroll
   for (int i = 0; i < W; i++) scale[i] = unpack_scale(shared[norm_at(c.x + i, p)]);
   values.store(w + c.base + c.x, scale);
 }

@@ -39,11 +39,10 @@ template <typename T>
                         device float* statistic [[buffer(3)]], constant NestParams& p [[buffer(4)]],
                         uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[32];
-  threadgroup float4 shared[1];
   const Place at = PLACE;
   const ulong base = nest_offset(group, p.keptSize, p.keptStride);
   const NestRow<T> values = {v + base, &p, thread_index, threads};
-  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, shared, at);
+  const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, at);
   if (p.rule.output == kOutputWeight) {
     values.store(w + base, scale);
   } else if (thread_index == 0) {

@@ -88,7 +88,7 @@ export interface ConvFusion {
   running?: Tensor | undefined;
   pre?: ActivationSpec | undefined;
   post?: ActivationSpec | undefined;
-  outScale?: number;
+  outScale?: number | undefined;
 }
 
 function finite(value: unknown, argument: string): number {

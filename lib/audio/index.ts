@@ -1,4 +1,4 @@
-export { readWav, type Wav, type WriteWavOptions, writeWav } from '../io/wav.js';
+export { readWav, type Wav, type WriteWavOptions, writeWav, writeWavStream } from '../io/wav.js';
 export { HifiGan, type HifiGanOptions, type SynthesizeOptions } from './hifigan.js';
 export type { HifiGanConfig } from './hifigan-config.js';
 export { type Mel, type MelConfig, melDistance, melSpectrogram } from './mel.js';

@@ -1,11 +1,11 @@
 import path from 'node:path';
-import { HifiGan } from '../audio/hifigan.js';
+import { HifiGan, type SynthesizeOptions } from '../audio/hifigan.js';
 import { leastSamples, type Mel, type MelConfig, melDistance, melSpectrogram } from '../audio/mel.js';
 import { Device, type DeviceType } from '../device.js';
 import { describe, fail } from '../errors.js';
 import { writableTarget } from '../io/file.js';
 import { loadNpy } from '../io/npy.js';
-import { readWav, writeWav } from '../io/wav.js';
+import { readWav, writeWav, writeWavStream } from '../io/wav.js';
 import { packageRoot } from '../native.js';
 import { type Command, type Invocation, type Report, required, UsageError } from './command.js';
 
@@ -20,9 +20,17 @@ taken as the spectrogram itself: natural logarithms, [bands, frames].
 Options:
   -o, --output   the WAV file to write (16-bit PCM)
   --model        folder with config.json and *.safetensors (default: the bundled voice)
-  --device       metal or cpu (default: metal where there is one)`,
+  --device       metal or cpu (default: metal where there is one)
+  --algorithm    auto or direct: direct gives the same samples however the work is cut (default: auto)
+  --stream       synthesise piece by piece and write as it goes; says when the first sample was there`,
   positionals: ['the input file'],
-  options: { output: { type: 'string', short: 'o' }, model: { type: 'string' }, device: { type: 'string' } },
+  options: {
+    output: { type: 'string', short: 'o' },
+    model: { type: 'string' },
+    device: { type: 'string' },
+    algorithm: { type: 'string' },
+    stream: { type: 'boolean' },
+  },
   run,
 };
 
@@ -33,20 +41,21 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
   if (kind !== '.wav' && kind !== '.npy') throw new UsageError(`the input file is ${describe(input)}; its name must end in .wav or .npy`);
   if (values.device !== undefined && values.device !== 'metal' && values.device !== 'cpu')
     throw new UsageError(`--device is ${describe(values.device)}; it must be metal or cpu`);
+  const { algorithm = 'auto' } = values;
+  if (algorithm !== 'auto' && algorithm !== 'direct') throw new UsageError(`--algorithm is ${describe(algorithm)}; it must be auto or direct`);
   await writableTarget(output);
 
   const device = values.device ? Device.get(values.device as DeviceType) : Device.default();
   progress.update('loading the model', 0);
-  const model = await HifiGan.load((values.model as string | undefined) ?? bundledVoice, { device });
+  const model = await HifiGan.load((values.model as string | undefined) ?? bundledVoice, { device, algorithm });
   const config = model.melConfig;
   progress.update('reading the input', 0);
   const mel = kind === '.wav' ? await melOfRecording(input, config) : await melOfArray(input);
 
-  const started = performance.now();
-  const samples = await model.synthesize(mel, { signal, onProgress: progress.visible ? (fraction) => progress.update('synthesising', fraction) : undefined });
-  const seconds = (performance.now() - started) / 1000;
-  await writeWav(output, samples, config.sampling_rate);
-
+  const update = progress.visible ? (fraction: number): void => progress.update('synthesising', fraction) : undefined;
+  const { samples, seconds, firstAudioSeconds } = values.stream
+    ? await writtenAsItGoes(model, mel, output, { signal, onProgress: update })
+    : { ...(await writtenAtOnce(model, mel, output, { signal, onProgress: update })), firstAudioSeconds: null };
   const audioSeconds = samples.length / config.sampling_rate;
   const distance = samples.length >= leastSamples(config) ? melDistance(mel, melSpectrogram(samples, config)) : null;
   const json = {
@@ -57,6 +66,7 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
     audioSeconds,
     seconds,
     timesRealTime: audioSeconds / seconds,
+    ...(firstAudioSeconds !== null && { firstAudioSeconds }),
     melDistance: distance,
   };
   model.dispose();
@@ -67,9 +77,49 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
       `device     ${json.device} (${json.deviceName})${device.info.reason ? `; not Metal: ${device.info.reason}` : ''}`,
       `audio      ${audioSeconds.toFixed(2)} s at ${config.sampling_rate} Hz`,
       `time       ${seconds.toFixed(3)} s, ${json.timesRealTime.toFixed(1)} times real time`,
+      ...(firstAudioSeconds === null ? [] : [`first      audio after ${(firstAudioSeconds * 1000).toFixed(0)} ms`]),
       `distance   ${distance === null ? 'too short to measure' : `${distance.toFixed(4)} mean log-mel, input to output`}`,
     ],
   };
+}
+
+interface Synthesised {
+  samples: Float32Array;
+  /** What the synthesis took. */
+  seconds: number;
+}
+
+async function writtenAtOnce(model: HifiGan, mel: Mel, output: string, options: SynthesizeOptions): Promise<Synthesised> {
+  const started = performance.now();
+  const samples = await model.synthesize(mel, options);
+  const seconds = (performance.now() - started) / 1000;
+  await writeWav(output, samples, model.melConfig.sampling_rate);
+  return { samples, seconds };
+}
+
+/** Writes each piece when it is there. */
+async function writtenAsItGoes(
+  model: HifiGan,
+  mel: Mel,
+  output: string,
+  { signal, onProgress }: SynthesizeOptions,
+): Promise<Synthesised & { firstAudioSeconds: number }> {
+  const samples = new Float32Array(mel.frames * model.hop);
+  const started = performance.now();
+  const elapsed = (): number => (performance.now() - started) / 1000;
+  let firstAudioSeconds = 0;
+  let made = 0;
+  const pieces = async function* (): AsyncGenerator<Float32Array, void, void> {
+    for await (const piece of model.synthesizeStream(mel, { signal })) {
+      if (made === 0) firstAudioSeconds = elapsed();
+      samples.set(piece, made);
+      made += piece.length;
+      onProgress?.(made / samples.length);
+      yield piece;
+    }
+  };
+  await writeWavStream(output, pieces(), model.melConfig.sampling_rate);
+  return { samples, seconds: elapsed(), firstAudioSeconds };
 }
 
 /** The spectrogram of a WAV file, its channels mixed to one. */

@@ -134,8 +134,8 @@ export async function writableTarget(file: string): Promise<string> {
   }
 }
 
-/** Appends bytes to a file under construction. */
-export type Write = (bytes: ArrayBufferView) => Promise<void>;
+/** Appends bytes to a file under construction, or replaces those from byte `at` on. */
+export type Write = (bytes: ArrayBufferView, at?: number) => Promise<void>;
 
 /**
  * Creates or replaces `file` in one step: `produce` writes a temporary file in the same directory, which is synced and
@@ -148,7 +148,11 @@ export async function writeAtomically(file: string, produce: (write: Write) => P
   try {
     handle = await open(temporary, 'wx', ((await stat(target).catch(() => null))?.mode ?? 0o666) & 0o777);
     const output = handle;
-    await produce((bytes) => writeAll(output, bytes));
+    let end = 0;
+    await produce(async (bytes, at) => {
+      await writeAll(output, bytes, at ?? end);
+      if (at === undefined) end += bytes.byteLength;
+    });
     await handle.sync();
     await handle.close();
     handle = undefined;
@@ -161,10 +165,10 @@ export async function writeAtomically(file: string, produce: (write: Write) => P
   await syncDirectory(path.dirname(target));
 }
 
-async function writeAll(handle: FileHandle, view: ArrayBufferView): Promise<void> {
+async function writeAll(handle: FileHandle, view: ArrayBufferView, at: number): Promise<void> {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   for (let done = 0; done < bytes.length; ) {
-    done += (await handle.write(bytes, done, Math.min(bytes.length - done, largestRead))).bytesWritten;
+    done += (await handle.write(bytes, done, Math.min(bytes.length - done, largestRead), at + done)).bytesWritten;
   }
 }
 

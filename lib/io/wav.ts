@@ -1,5 +1,5 @@
 import { describe, fail } from '../errors.js';
-import { type InputFile, withInput, writeAtomically } from './file.js';
+import { type InputFile, type Write, withInput, writeAtomically } from './file.js';
 import { decodeFrames, encodeFrames, type SampleFormat } from './wav-samples.js';
 
 /** Recorded sound: one array of samples a channel, full scale ±1. */
@@ -124,29 +124,76 @@ export async function writeWav(
   options: WriteWavOptions = {},
 ): Promise<void> {
   const channels = Array.isArray(samples) ? (samples as readonly Float32Array[]) : [samples as Float32Array];
+  const kind = formatOf(sampleRate, options);
+  if (channels.length < 1 || channels.length > 0xffff) fail('ERR_SHAPE', `samples has ${channels.length} channels; 1 to 65535 are allowed`);
+  const frames = channels[0]?.length ?? 0;
+  channels.forEach((channel, i) => checkChannel(channel, i, frames, 0));
+  if (frames === 0) fail('ERR_SHAPE', 'samples is empty; a WAV file needs at least one');
+  const header = wavHeader(kind, channels.length, frames, sampleRate);
+  await writeAtomically(path, async (write) => {
+    await write(header);
+    await writeFrames(write, channels, kind);
+    await write(paddingAfter(kind, channels.length, frames));
+  });
+}
+
+/**
+ * Writes a WAV file of one channel while its samples are still being made: each piece is written as it comes, the sizes in the
+ * header at the end. The file appears under its name when it is whole, and is then what {@link writeWav} would have written.
+ * @param pieces samples, full scale ±1; ending the writing early by an error ends `pieces`
+ * @returns how many samples were written
+ * @throws WeightNormError what {@link writeWav} throws, and what `pieces` throws; nothing is left behind.
+ */
+export async function writeWavStream(
+  path: string,
+  pieces: AsyncIterable<Float32Array> | Iterable<Float32Array>,
+  sampleRate: number,
+  options: WriteWavOptions = {},
+): Promise<number> {
+  const kind = formatOf(sampleRate, options);
+  let frames = 0;
+  await writeAtomically(path, async (write) => {
+    await write(wavHeader(kind, 1, 0, sampleRate));
+    for await (const piece of pieces) {
+      checkChannel(piece, 0, piece.length, frames);
+      // Refuses what no header can say before the disk is full of it.
+      wavHeader(kind, 1, frames + piece.length, sampleRate);
+      await writeFrames(write, [piece], kind);
+      frames += piece.length;
+    }
+    if (frames === 0) fail('ERR_SHAPE', 'samples is empty; a WAV file needs at least one');
+    await write(paddingAfter(kind, 1, frames));
+    await write(wavHeader(kind, 1, frames, sampleRate), 0);
+  });
+  return frames;
+}
+
+function formatOf(sampleRate: number, options: WriteWavOptions): SampleFormat {
   const format = options.format ?? 'pcm16';
   if (format !== 'pcm16' && format !== 'float32') fail('ERR_ARGUMENT', `format is ${describe(format)}; it must be 'pcm16' or 'float32'`);
   if (!Number.isInteger(sampleRate) || sampleRate < 1 || sampleRate > 0xffffffff)
     fail('ERR_ARGUMENT', `sampleRate is ${describe(sampleRate)}; it must be an integer from 1 to 2^32 - 1`);
-  if (channels.length < 1 || channels.length > 0xffff) fail('ERR_SHAPE', `samples has ${channels.length} channels; 1 to 65535 are allowed`);
-  const frames = channels[0]?.length ?? 0;
-  channels.forEach((channel, i) => {
-    if (Object.prototype.toString.call(channel) !== '[object Float32Array]')
-      fail('ERR_DTYPE', `samples is ${describe(channel)}; it must be a Float32Array, or an array of them`);
-    if (channel.length !== frames) fail('ERR_SHAPE', `channel ${i} has ${channel.length} samples, channel 0 has ${frames}`);
-    const strange = channel.findIndex((value) => !Number.isFinite(value));
-    if (strange >= 0) fail('ERR_ARGUMENT', `sample ${strange} of channel ${i} is ${channel[strange]}; samples must be finite`);
-  });
-  if (frames === 0) fail('ERR_SHAPE', 'samples is empty; a WAV file needs at least one');
-  const kind: SampleFormat = { float: format === 'float32', bytes: format === 'float32' ? 4 : 2 };
-  const frameBytes = kind.bytes * channels.length;
-  const header = wavHeader(kind, channels.length, frames, sampleRate);
-  await writeAtomically(path, async (write) => {
-    await write(header);
-    const step = Math.max(1, Math.floor(blockBytes / frameBytes));
-    for (let at = 0; at < frames; at += step) await write(encodeFrames(channels, kind, at, Math.min(at + step, frames)));
-    if ((frames * frameBytes) % 2) await write(new Uint8Array(1));
-  });
+  return { float: format === 'float32', bytes: format === 'float32' ? 4 : 2 };
+}
+
+/** Checks samples of a channel, of which `before` were checked already. */
+function checkChannel(channel: Float32Array, index: number, frames: number, before: number): void {
+  if (Object.prototype.toString.call(channel) !== '[object Float32Array]')
+    fail('ERR_DTYPE', `samples is ${describe(channel)}; it must be a Float32Array, or an array of them`);
+  if (channel.length !== frames) fail('ERR_SHAPE', `channel ${index} has ${channel.length} samples, channel 0 has ${frames}`);
+  const strange = channel.findIndex((value) => !Number.isFinite(value));
+  if (strange >= 0) fail('ERR_ARGUMENT', `sample ${before + strange} of channel ${index} is ${channel[strange]}; samples must be finite`);
+}
+
+async function writeFrames(write: Write, channels: readonly Float32Array[], kind: SampleFormat): Promise<void> {
+  const frames = (channels[0] as Float32Array).length;
+  const step = Math.max(1, Math.floor(blockBytes / (kind.bytes * channels.length)));
+  for (let at = 0; at < frames; at += step) await write(encodeFrames(channels, kind, at, Math.min(at + step, frames)));
+}
+
+/** Chunks are of even length. */
+function paddingAfter(kind: SampleFormat, channels: number, frames: number): Uint8Array {
+  return new Uint8Array((frames * channels * kind.bytes) % 2);
 }
 
 function wavHeader(kind: SampleFormat, channels: number, frames: number, sampleRate: number): Uint8Array {

@@ -41,9 +41,19 @@ export interface ConvLayerFusion extends LayerFusion {
   /** A sum over several layers so far; has the result's shape. */
   running?: Tensor | undefined;
   /** Factor of the sum. Default 1. */
-  outScale?: number;
-  /** Along time, instead of the layer's own: padding, or what a transposed convolution cuts off and adds. */
-  window?: { begin: number; end: number; extra: number };
+  outScale?: number | undefined;
+  /** What takes the place of the layer's own padding along time. */
+  window?: ConvWindow | undefined;
+}
+
+/** @internal Padding along time, or what a transposed convolution cuts off and adds. It keeps the numbers made of it: a stream uses one again and again. */
+export interface ConvWindow {
+  readonly begin: number;
+  readonly end: number;
+  readonly extra: number;
+  /** The layer's geometry that the numbers are made of, and they. */
+  base?: ConvGeometry;
+  geometry?: ConvGeometry;
 }
 
 /** @internal What tells the four convolutions apart. */
@@ -135,15 +145,12 @@ export abstract class ConvLayer extends Layer {
     }
   }
 
-  #convolve(x: Tensor, { window, ...fusion }: ConvLayerFusion): Tensor {
-    const { weight, scale, scalePerInput } = this.#parts();
+  #convolve(x: Tensor, { pre, post, residual, running, outScale, window }: ConvLayerFusion): Tensor {
+    const { weight, scale, scalePerInput = false } = this.#parts();
     nativeOf(weight, 'weight');
-    let geometry = this.#geometryOf(weight);
-    if (window) {
-      geometry = geometry.slice();
-      [geometry[5], geometry[7], geometry[9]] = [window.begin, window.end, window.extra];
-    }
-    return convFused(x, weight, this.bias, geometry, { ...fusion, scale, scalePerInput: scalePerInput ?? false });
+    const own = this.#geometryOf(weight);
+    // Fields one by one: this is called for every layer of every piece of a stream.
+    return convFused(x, weight, this.bias, window ? windowed(own, window) : own, { pre, post, residual, running, outScale, scale, scalePerInput });
   }
 
   /** @internal Sizes along time. Throws ERR_STATE for two dimensions. */
@@ -208,6 +215,15 @@ function scaling(kept: readonly number[], { transposed, groups }: WeightOrder): 
   if (kept.length > 1) return null;
   if (kept[0] === 0) return transposed ? 'input' : 'output';
   return kept[0] === 1 && transposed && groups === 1 ? 'output' : null;
+}
+
+function windowed(base: ConvGeometry, window: ConvWindow): ConvGeometry {
+  if (window.base !== base || !window.geometry) {
+    window.base = base;
+    window.geometry = base.slice();
+    [window.geometry[5], window.geometry[7], window.geometry[9]] = [window.begin, window.end, window.extra];
+  }
+  return window.geometry;
 }
 
 function checkKind(transposed: boolean, options: AnyConvLayerOptions): void {

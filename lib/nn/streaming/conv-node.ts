@@ -57,14 +57,10 @@ abstract class AnyConvNode implements StreamNode {
     return Math.max(0, least);
   }
 
-  run(reads: readonly (Tensor | null)[], { detail }: Advance): Tensor {
-    const [begin, end, extra] = detail as [number, number, number];
-    return this.layer.fused(reads[0] as Tensor, {
-      ...this.fusion(),
-      residual: (this.hasResidual && reads[1]) || undefined,
-      running: reads[this.hasResidual ? 2 : 1] ?? undefined,
-      window: { begin, end, extra },
-    });
+  run(reads: readonly (Tensor | null)[], { window }: Advance): Tensor {
+    const { pre, post, outScale } = this.fusion();
+    const [residual, running] = this.hasResidual ? [reads[1], reads[2]] : [undefined, reads[1]];
+    return this.layer.fused(reads[0] as Tensor, { pre, post, outScale, residual: residual ?? undefined, running: running ?? undefined, window });
   }
 }
 
@@ -97,7 +93,8 @@ export class ConvNode extends AnyConvNode {
       reads: [[x.before, length - x.before - end], ...others.map(() => [0, count] as const)],
       take: [count * stride, ...others.map(() => count)],
       own,
-      detail: [x.before, end, 0],
+      detail: [],
+      window: { begin: x.before, end, extra: 0 },
     };
   }
 
@@ -147,7 +144,8 @@ export class ConvTransposeNode extends AnyConvNode {
       reads: [[0, length], ...others.map(() => [0, count] as const)],
       take: [moved, ...others.map(() => count)],
       own: own + count - moved * stride,
-      detail: [own, Math.max(0, beyond), Math.max(0, -beyond)],
+      detail: [],
+      window: { begin: own, end: Math.max(0, beyond), extra: Math.max(0, -beyond) },
     };
   }
 

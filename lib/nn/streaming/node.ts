@@ -1,4 +1,5 @@
 import type { Tensor } from '../../tensor.js';
+import type { ConvWindow } from '../conv-layer.js';
 
 /** Where a node stands in one of its inputs. */
 export interface Position {
@@ -22,6 +23,8 @@ export interface Advance {
   own: number;
   /** Numbers for the operation. */
   detail: readonly number[];
+  /** Those of a convolution. */
+  window?: ConvWindow;
 }
 
 /**

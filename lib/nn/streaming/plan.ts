@@ -56,7 +56,7 @@ export class StreamPlan {
     this.axis = graph.axis;
     this.channels = graph.channels;
     const lastUse = this.nodes.map(() => -1);
-    this.nodes.forEach(({ inputs }, i) => inputs.forEach((input) => void (lastUse[input] = i)));
+    for (const [i, { inputs }] of this.nodes.entries()) for (const input of inputs) lastUse[input] = i;
     this.lastUse = lastUse;
     const { nodes } = this;
     this.initial = layoutOf(
@@ -101,8 +101,8 @@ export class StreamPlan {
 
   /** What a push of `steps` does to a stream; `ended`: nothing follows. Throws ERR_SHAPE where the whole input is too short. */
   transition(layout: StreamLayout, steps: number, ended: boolean): Transition {
-    let known = this.#transitions.get(layout);
-    if (!known) this.#transitions.set(layout, (known = new Map()));
+    const known = this.#transitions.get(layout) ?? new Map<number, Transition>();
+    this.#transitions.set(layout, known);
     const key = 2 * steps + Number(ended);
     const cached = known.get(key);
     if (cached) return cached;
@@ -146,7 +146,7 @@ export class StreamPlan {
       reads.push(step.reads.map((read, k) => read && [(cursors[i]?.[k] as number) + read[0], read[1]]));
       steps.push(step.count > 0 ? step : null);
       own[i] = step.own;
-      step.take.forEach((count, k) => void ((cursors[i] as number[])[k] = (cursors[i]?.[k] as number) + count));
+      cursors[i] = step.take.map((count, k) => (cursors[i]?.[k] as number) + count);
       grow(i, step.count);
       if (ended && begun[0] && !begun[i]) fail('ERR_SHAPE', `the stream ended after too few steps: ${node.name} has no output`);
     }
@@ -156,16 +156,19 @@ export class StreamPlan {
 
   /** Drops what no cursor will reach again. */
   #forget(lengths: number[], cursors: number[][], ended: boolean): number[] {
-    const forgotten = lengths.slice();
+    const forgotten = [...lengths];
+    const each = (visit: (list: number[], k: number, input: number) => void): void => {
+      for (const [i, { inputs }] of this.nodes.entries()) for (const [k, input] of inputs.entries()) visit(cursors[i] as number[], k, input);
+    };
     if (!ended) {
-      this.nodes.forEach(({ inputs }, i) =>
-        inputs.forEach((input, k) => void (forgotten[input] = Math.min(forgotten[input] as number, Math.max(0, cursors[i]?.[k] as number)))),
-      );
+      each((list, k, input) => {
+        forgotten[input] = Math.min(forgotten[input] as number, Math.max(0, list[k] as number));
+      });
     }
-    this.nodes.forEach(({ inputs }, i) =>
-      inputs.forEach((input, k) => void ((cursors[i] as number[])[k] = (cursors[i]?.[k] as number) - (forgotten[input] as number))),
-    );
-    forgotten.forEach((count, i) => void (lengths[i] = (lengths[i] as number) - count));
+    each((list, k, input) => {
+      list[k] = (list[k] as number) - (forgotten[input] as number);
+    });
+    for (const [i, count] of forgotten.entries()) lengths[i] = (lengths[i] as number) - count;
     return forgotten;
   }
 }

@@ -58,12 +58,12 @@ export function runTransition(plan: StreamPlan, transition: Transition, kept: Ke
       if (step) {
         const reads = (transition.reads[i] as Transition['reads'][number]).map((range, k) => read(inputs[k] as number, range));
         const y = own((nodes[i] as StreamNode).run(reads, step));
-        reads.forEach((tensor, k) => void (tensor !== values[inputs[k] as number] && drop(tensor)));
+        for (const [k, tensor] of reads.entries()) if (tensor !== values[inputs[k] as number]) drop(tensor);
         grow(i, y);
       } else {
         grow(i, null);
       }
-      inputs.forEach((input, k) => void (lastUse[input] === i && inputs.indexOf(input) === k && finish(input)));
+      for (const input of new Set(inputs)) if (lastUse[input] === i) finish(input);
     }
     for (const tensor of [...after, output]) if (tensor) ours.delete(tensor);
     return { kept: after, output };

@@ -21,6 +21,7 @@ constexpr uint64_t kAlignment = 64;
 constexpr uint64_t kReadablePastEnd = 64;
 constexpr uint64_t kSmallest = 256;
 constexpr uint64_t kHugePage = uint64_t{2} << 20;
+constexpr uint64_t kAddressable = uint64_t{1} << 47;
 constexpr uint64_t kLargestCache = uint64_t{1} << 30;
 
 // Eight classes an octave: at most an eighth of a block is unused.
@@ -65,7 +66,7 @@ CpuDevice::CpuDevice(uint64_t memoryLimit, Pool& pool)
 CpuDevice::~CpuDevice() { trim(); }
 
 std::unique_ptr<core::Buffer> CpuDevice::allocate(uint64_t bytes) {
-  if (bytes > (uint64_t{1} << 60)) {
+  if (bytes > kAddressable) {
     throw core::Error(core::Code::kMemory, core::format("no memory for %llu bytes", static_cast<unsigned long long>(bytes)));
   }
   const Block block{obtain(classOf(bytes)), classOf(bytes)};

@@ -31,7 +31,7 @@ struct Coefficients {
 };
 
 // `stream`: stores bypass the caches. `ahead`: elements between what is written and what will be read next, which is
-// fetched meanwhile when streaming; 0 for none.
+// fetched meanwhile; 0 for none.
 struct Stores {
   bool stream = false;
   int64_t ahead = 0;

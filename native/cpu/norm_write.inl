@@ -81,6 +81,13 @@ WN_INLINE void writeSome(const void* v, const void* gradW, void* out, int64_t be
   }
 }
 
+template <Apply A, core::DType D>
+WN_INLINE void fetchAhead(const void* v, const void* gradW, int64_t index, int64_t ahead) {
+  if (ahead == 0) return;
+  prefetch<D>(v, index + ahead);
+  if constexpr (A == Apply::kGradient) prefetch<D>(gradW, index + ahead);
+}
+
 // One row. Streaming covers whole cache lines only, plain stores the rest of it: a line that meets both kinds is slow.
 template <Apply A, core::DType D, bool kStream, bool kColumns>
 WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t begin, int64_t length, int64_t ahead,
@@ -90,10 +97,7 @@ WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t beg
     int64_t i = lead<D>(out, begin, length);
     writeSome<A, D, kColumns>(v, gradW, out, begin, 0, i, by, factor);
     for (; i + kLine <= length; i += kLine) {
-      if (ahead > 0) {
-        prefetch<D>(v, begin + i + ahead);
-        if constexpr (A == Apply::kGradient) prefetch<D>(gradW, begin + i + ahead);
-      }
+      fetchAhead<A, D>(v, gradW, begin + i, ahead);
       for (int64_t j = i; j < i + kLine; j += kLanes) {
         if constexpr (kColumns) factor.load(by, j);
         writeWhole<A, D, true>(v, gradW, out, begin + j, factor);
@@ -106,6 +110,7 @@ WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t beg
     // Ends in a whole vector that overlaps the one before: the same values are written twice.
     int64_t i = 0;
     for (; i + kLanes <= length; i += kLanes) {
+      fetchAhead<A, D>(v, gradW, begin + i, ahead);
       if constexpr (kColumns) factor.load(by, i);
       writeWhole<A, D, false>(v, gradW, out, begin + i, factor);
     }
@@ -158,7 +163,7 @@ void writeRowsOrShort(const void* v, const void* gradW, void* out, Block block, 
 
 template <Apply A, core::DType D>
 void writeRows(const void* v, const void* gradW, void* out, Block block, Coefficients by, Stores stores) {
-  if (!stores.stream || !kCanStream) return writeRowsOrShort<A, D, false>(v, gradW, out, block, 0, by);
+  if (!stores.stream || !kCanStream) return writeRowsOrShort<A, D, false>(v, gradW, out, block, stores.ahead, by);
   writeRowsOrShort<A, D, true>(v, gradW, out, block, stores.ahead, by);
   streamFence();
 }

@@ -6,17 +6,17 @@ struct Wide {
 };
 
 #if defined(WN_ISA_AVX512)
-WN_INLINE VecD widen8(const float* p) {
+WN_INLINE VecD widenHalf(const float* p) {
   return {_mm512_cvtps_pd(_mm256_loadu_ps(p))};
 }
-WN_INLINE void narrow8(float* p, VecD v) {
+WN_INLINE void narrowHalf(float* p, VecD v) {
   _mm256_storeu_ps(p, _mm512_cvtpd_ps(v.r));
 }
 #elif defined(WN_ISA_AVX2)
-WN_INLINE VecD widen8(const float* p) {
+WN_INLINE VecD widenHalf(const float* p) {
   return {_mm256_cvtps_pd(_mm_loadu_ps(p))};
 }
-WN_INLINE void narrow8(float* p, VecD v) {
+WN_INLINE void narrowHalf(float* p, VecD v) {
   _mm_storeu_ps(p, _mm256_cvtpd_ps(v.r));
 }
 #endif
@@ -27,7 +27,7 @@ WN_INLINE Wide loadWide(const void* base, int64_t index) {
   // Straight from memory: taking the upper half out of a register costs a shuffle.
   if constexpr (D == core::DType::kFloat32) {
     const float* const p = static_cast<const float*>(base) + index;
-    return {widen8(p), widen8(p + kLanesD)};
+    return {widenHalf(p), widenHalf(p + kLanesD)};
   }
 #endif
   const Vec v = loadAs<D>(base, index);
@@ -38,8 +38,8 @@ WN_INLINE void storeWide(void* base, int64_t index, Wide v) {
 #if defined(WN_ISA_AVX512) || defined(WN_ISA_AVX2)
   if constexpr (D == core::DType::kFloat32) {
     float* const p = static_cast<float*>(base) + index;
-    narrow8(p, v.lo);
-    narrow8(p + kLanesD, v.hi);
+    narrowHalf(p, v.lo);
+    narrowHalf(p + kLanesD, v.hi);
     return;
   }
 #endif

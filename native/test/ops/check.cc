@@ -3,7 +3,8 @@
 namespace testing {
 
 const std::vector<cpu::Pool*>& pools() {
-  static const std::vector<cpu::Pool*> pools{new cpu::Pool(1), new cpu::Pool(2), new cpu::Pool(7)};
+  static cpu::Pool one(1), two(2), seven(7);
+  static const std::vector<cpu::Pool*> pools{&one, &two, &seven};
   return pools;
 }
 

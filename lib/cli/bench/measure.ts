@@ -1,8 +1,8 @@
 import type { Device } from '../../device.js';
-import { loadInto, type Peer, PeerSubject } from './peers.js';
+import { loadInto, type Peer, type PeerSubject } from './peers.js';
 import { operationsOf } from './reference.js';
 import type { Case, Comparison, Identity, Row, Variant } from './report.js';
-import { interleave, pairwise, type Schedule, summarize } from './statistics.js';
+import { interleave, pairwise, type Schedule, summarize, type Timing } from './statistics.js';
 import { type Subject, Workload } from './subjects.js';
 
 /** Relative distances that a correct float32 result stays within; a GPU peer may sum in another order and precision. */
@@ -20,20 +20,30 @@ export async function measure(item: Case, device: Device, threads: number, peers
   const loaded: PeerSubject[] = [];
   try {
     const own = await workload.prepare();
-    for (const peer of peers) loaded.push(...(await loadInto(peer, item, workload)).subjects);
-    const entries = [...own, ...loaded].map((subject): Entry => {
-      const peer = subject instanceof PeerSubject ? subject.peer : null;
-      const identity = { by: peer?.name ?? 'weightnorm', variant: subject.variant, device: peer?.device ?? device.info.type };
-      return { identity, subject, row: emptyRow(item, identity, threads, !peer && device.info.simulated) };
+    const entries = own.map((subject): Entry => {
+      const identity = { by: 'weightnorm', variant: subject.variant, device: device.info.type };
+      return { identity, subject, row: emptyRow(item, identity, threads, device.info.simulated) };
     });
-    for (const entry of entries) await check(entry, workload);
-    const right = entries.filter(({ row }) => row.failed === undefined);
+    for (const peer of peers) {
+      for (const { subject, failed } of await loadInto(peer, item, workload)) {
+        if (failed === undefined) loaded.push(subject);
+        const identity = { by: peer.name, variant: subject.variant, device: peer.device };
+        entries.push({ identity, subject, row: { ...emptyRow(item, identity, threads, false), ...(failed !== undefined && { failed }) } });
+      }
+    }
+    for (const entry of entries) if (entry.row.failed === undefined) await check(entry, workload);
+    const checked = entries.filter(({ row }) => row.failed === undefined);
     const timings = await interleave(
-      right.map(({ subject }) => subject),
+      checked.map(({ subject }) => subject),
       schedule,
     );
+    for (const { subject, row } of checked) {
+      const failed = timings.get(subject)?.failed;
+      if (failed !== undefined) row.failed = failed;
+    }
+    const right = checked.filter(({ row }) => row.failed === undefined);
     for (const { subject, row } of right) {
-      const { seconds, repeats } = timings.get(subject) as { seconds: number[]; repeats: number };
+      const { seconds, repeats } = timings.get(subject) as Timing;
       row.milliseconds = summarize(seconds.map((value) => value * 1000));
       row.repeats = repeats;
       const rate = rateOf(item, row.variant, row.milliseconds.median);

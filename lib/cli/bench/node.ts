@@ -1,14 +1,17 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { HifiGan } from '../../audio/hifigan.js';
 import type { Device } from '../../device.js';
 import * as functional from '../../functional.js';
+import { saveSafetensors } from '../../io/safetensors.js';
 import { packageRoot } from '../../native.js';
 import { WeightNormConv1d } from '../../nn/weight-norm-layers.js';
 import type { Tensor } from '../../tensor.js';
-import { bundledVoice } from './cases.js';
+import { bundledVoice, vocoderConfigs } from './cases.js';
 import type { Figure, Size } from './report.js';
 import { summarize } from './statistics.js';
 
@@ -21,19 +24,34 @@ const amounts: Readonly<Record<Size, { batches: number; calls: number; forwards:
 /** What the library costs a Node process: calls on the main thread, delays of its event loop, memory, start. */
 export async function nodeFigures(device: Device, size: Size, onStep: (label: string) => void): Promise<Figure[]> {
   const amount = amounts[size];
+  const model = size === 'smallest' ? await tinyModel(device) : { folder: bundledVoice, remove: async () => {} };
   const figures: Figure[] = [];
   const add = (name: string, value: number, unit: string, limit?: number): void => {
     figures.push({ name, value, unit, device: device.info.type, ...(limit !== undefined && { limit, within: value <= limit }) });
   };
-  onStep('calls');
-  const slowest = await callCosts(device, amount, add);
-  onStep('event loop');
-  await eventLoopDelays(device, amount, slowest, add);
-  onStep('memory');
-  await steadyMemory(device, amount.forwards, add);
-  onStep('start');
-  await starts(device, amount, add);
-  return figures;
+  try {
+    onStep('calls');
+    const longest = await callCosts(device, amount, add);
+    onStep('event loop');
+    await eventLoopDelays(device, model.folder, amount, longest, add);
+    onStep('memory');
+    await steadyMemory(device, amount.forwards, add);
+    onStep('start');
+    await starts(device, model.folder, amount, add);
+    return figures;
+  } finally {
+    await model.remove();
+  }
+}
+
+/** A random vocoder of few channels, as files. */
+async function tinyModel(device: Device): Promise<{ folder: string; remove: () => Promise<void> }> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'weightnorm-bench-'));
+  const model = new HifiGan(vocoderConfigs.tiny, { device });
+  await writeFile(path.join(folder, 'config.json'), JSON.stringify(vocoderConfigs.tiny));
+  await saveSafetensors(path.join(folder, 'generator.safetensors'), model.stateDict());
+  model.dispose();
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
 type Add = (name: string, value: number, unit: string, limit?: number) => void;
@@ -80,11 +98,12 @@ async function callCosts(device: Device, { batches, calls }: { batches: number; 
 
 async function eventLoopDelays(
   device: Device,
+  folder: string,
   { milliseconds, frames }: { milliseconds: number; frames: number },
   longestCall: number,
   add: Add,
 ): Promise<void> {
-  const voices = await Promise.all([HifiGan.load(bundledVoice, { device }), HifiGan.load(bundledVoice, { device })]);
+  const voices = await Promise.all([HifiGan.load(folder, { device }), HifiGan.load(folder, { device })]);
   const mel = device.randn([1, voices[0].config.num_mels, frames], { seed: 1 });
   const synthesize = (): Promise<unknown> => Promise.all(voices.map((voice) => voice.synthesize(mel)));
   await synthesize();
@@ -114,8 +133,8 @@ async function eventLoopDelays(
 }
 
 async function steadyMemory(device: Device, forwards: number, add: Add): Promise<void> {
-  const layer = new WeightNormConv1d(64, 64, 3, { padding: 1, device });
-  const x = device.randn([1, 64, 256], { seed: 1 });
+  const layer = new WeightNormConv1d(16, 16, 3, { padding: 1, device });
+  const x = device.randn([1, 16, 64], { seed: 1 });
   const run = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
       const y = layer.forward(x);
@@ -145,10 +164,10 @@ const loaded = performance.now();
 })();`;
 
 /** Fresh processes: loading the package, and from there to the first waveform of the bundled voice. */
-async function starts(device: Device, { starts: count, frames }: { starts: number; frames: number }, add: Add): Promise<void> {
+async function starts(device: Device, folder: string, { starts: count, frames }: { starts: number; frames: number }, add: Add): Promise<void> {
   const measured: { require: number; first: number }[] = [];
   for (let i = 0; i < count; i++) {
-    const args = ['-e', startScript, path.join(packageRoot, 'dist', 'index.js'), device.info.type, bundledVoice, String(frames)];
+    const args = ['-e', startScript, path.join(packageRoot, 'dist', 'index.js'), device.info.type, folder, String(frames)];
     measured.push(JSON.parse((await promisify(execFile)(process.execPath, args)).stdout));
   }
   add('require and device, fresh process', summarize(measured.map((m) => m.require)).median, 'ms');

@@ -15,8 +15,8 @@ type Answer = Record<string, unknown>;
 
 /**
  * Another library in a process of its own (bench/peers), which answers one line of JSON with another:
- * `hello` (threads) with version and device; `load` (case, variant, file with the tensors) with nothing, or why it is
- * unsupported; `output` (file) writes the result's float32 values; `time` (repeats) gives the seconds they take; `unload`.
+ * `hello` (threads) with version and device; `load` (case, variant, file with the tensors) with nothing, or `unsupported`
+ * where it has no such variant; `output` (file) writes the result's float32 values; `time` (repeats) gives the seconds they take; `unload`.
  */
 export class Peer {
   readonly name: PeerName;
@@ -25,6 +25,7 @@ export class Peer {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void }[] = [];
   #complaints = '';
+  #ended: Error | undefined;
 
   private constructor(name: PeerName, child: ChildProcessWithoutNullStreams) {
     this.name = name;
@@ -37,6 +38,7 @@ export class Peer {
       if (line.startsWith('{')) this.#waiting.shift()?.resolve(JSON.parse(line) as Answer);
     });
     const end = (error: Error): void => {
+      this.#ended ??= error;
       for (const { reject } of this.#waiting.splice(0)) reject(error);
     };
     child.stdin.on('error', () => {});
@@ -58,7 +60,7 @@ export class Peer {
 
   /** Sends a request and waits for its answer; rejects with the peer's own error. */
   async ask(request: Answer): Promise<Answer> {
-    if (this.#child.exitCode !== null) throw new Error(this.#complaints.trim().split('\n').pop() || 'it has ended');
+    if (this.#ended) throw this.#ended;
     const answer = await new Promise<Answer>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#child.stdin.write(`${JSON.stringify(request)}\n`);
@@ -77,49 +79,58 @@ export class PeerSubject {
   readonly peer: Peer;
   readonly variant: Variant;
   readonly mostRepeats = 1000;
-  readonly #id: string;
 
-  constructor(peer: Peer, variant: Variant, id: string) {
-    [this.peer, this.variant, this.#id] = [peer, variant, id];
+  constructor(peer: Peer, variant: Variant) {
+    [this.peer, this.variant] = [peer, variant];
+  }
+
+  /** Gives the peer the case; false where it has no such variant. */
+  async load(item: Case, file: string): Promise<boolean> {
+    return !(await this.peer.ask({ command: 'load', id: this.variant, case: item, variant: this.variant, file })).unsupported;
   }
 
   async time(repeats: number): Promise<number> {
-    return Number((await this.peer.ask({ command: 'time', id: this.#id, repeats })).seconds);
+    return Number((await this.peer.ask({ command: 'time', id: this.variant, repeats })).seconds);
   }
 
   async output(): Promise<Float32Array> {
-    const folder = await mkdtemp(path.join(tmpdir(), 'weightnorm-bench-'));
-    try {
+    return withFolder(async (folder) => {
       const file = path.join(folder, 'output.f32');
-      await this.peer.ask({ command: 'output', id: this.#id, file });
+      await this.peer.ask({ command: 'output', id: this.variant, file });
       const bytes = await readFile(file);
       return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+    });
   }
 
   async dispose(): Promise<void> {
-    await this.peer.ask({ command: 'unload', id: this.#id });
+    await this.peer.ask({ command: 'unload', id: this.variant });
   }
 }
 
-/** Gives a case to a peer: the variants it can compute, and why not the others. */
-export async function loadInto(peer: Peer, item: Case, workload: Workload): Promise<{ subjects: PeerSubject[]; unsupported: string[] }> {
+async function withFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(path.join(tmpdir(), 'weightnorm-bench-'));
-  const subjects: PeerSubject[] = [];
-  const unsupported: string[] = [];
   try {
-    const file = path.join(folder, 'tensors.safetensors');
-    await saveSafetensors(file, workload.tensors);
-    for (const variant of ['op', 'backward', 'live', 'folded'] as const) {
-      if (!item.variants.includes(variant)) continue;
-      const answer = await peer.ask({ command: 'load', id: variant, case: item, variant, file });
-      if (answer.unsupported) unsupported.push(`${variant}: ${answer.unsupported}`);
-      else subjects.push(new PeerSubject(peer, variant, variant));
-    }
+    return await body(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  return { subjects, unsupported };
+}
+
+/** Gives a case to a peer: the variants that it knows, each with the reason where it cannot compute it. */
+export async function loadInto(peer: Peer, item: Case, workload: Workload): Promise<{ subject: PeerSubject; failed?: string }[]> {
+  return withFolder(async (folder) => {
+    const file = path.join(folder, 'tensors.safetensors');
+    await saveSafetensors(file, workload.tensors);
+    const loaded: { subject: PeerSubject; failed?: string }[] = [];
+    for (const variant of ['op', 'backward', 'live', 'folded'] as const) {
+      if (!item.variants.includes(variant)) continue;
+      const subject = new PeerSubject(peer, variant);
+      try {
+        if (await subject.load(item, file)) loaded.push({ subject });
+      } catch (error) {
+        loaded.push({ subject, failed: (error as Error).message });
+      }
+    }
+    return loaded;
+  });
 }

@@ -47,29 +47,48 @@ export interface Schedule {
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** A subject's samples: seconds of one call. */
+export interface Timing {
+  seconds: number[];
+  repeats: number;
+  /** What went wrong; then there are no more samples. */
+  failed?: string;
+}
+
 /**
  * Times all subjects in turn, round after round, so that what disturbs the machine disturbs all of them: sample i of one
  * pairs with sample i of another. Each sample follows an untimed call, and a pause in which a peer's threads fall asleep.
  */
-export async function interleave<S extends Timed>(subjects: readonly S[], schedule: Schedule): Promise<Map<S, { seconds: number[]; repeats: number }>> {
-  const result = new Map<S, { seconds: number[]; repeats: number }>();
+export async function interleave<S extends Timed>(subjects: readonly S[], schedule: Schedule): Promise<Map<S, Timing>> {
+  const timings = new Map(subjects.map((subject): [S, Timing] => [subject, { seconds: [], repeats: 1 }]));
+  const attempt = async (subject: S, body: (timing: Timing) => Promise<void>): Promise<void> => {
+    const timing = timings.get(subject) as Timing;
+    schedule.signal?.throwIfAborted();
+    try {
+      if (timing.failed === undefined) await body(timing);
+    } catch (error) {
+      timing.failed = (error as Error).message;
+    }
+  };
   for (const subject of subjects) {
-    await subject.time(1);
-    const once = Math.max(await subject.time(1), 1e-7);
-    result.set(subject, { seconds: [], repeats: Math.max(1, Math.min(subject.mostRepeats, Math.ceil(schedule.leastSeconds / once))) });
+    await attempt(subject, async (timing) => {
+      await subject.time(1);
+      const once = Math.max(await subject.time(1), 1e-7);
+      timing.repeats = Math.max(1, Math.min(subject.mostRepeats, Math.ceil(schedule.leastSeconds / once)));
+    });
   }
   for (let round = 0; round < schedule.rounds; round++) {
     for (let i = 0; i < subjects.length; i++) {
-      schedule.signal?.throwIfAborted();
       const subject = subjects[(i + round) % subjects.length] as S;
-      const entry = result.get(subject) as { seconds: number[]; repeats: number };
-      await pause(2);
-      await subject.time(1);
-      entry.seconds.push((await subject.time(entry.repeats)) / entry.repeats);
+      await attempt(subject, async (timing) => {
+        await pause(2);
+        await subject.time(1);
+        timing.seconds.push((await subject.time(timing.repeats)) / timing.repeats);
+      });
     }
     schedule.onRound?.((round + 1) / schedule.rounds);
   }
-  return result;
+  return timings;
 }
 
 /** Sample by sample, how many times longer `other` took. */

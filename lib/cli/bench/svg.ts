@@ -1,8 +1,8 @@
 /** Text that is safe inside XML. */
 const escapeXml = (text: string): string => text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c] as string);
 
-const colours = ['#1f6feb', '#d1242f', '#2da44e', '#8250df', '#bf8700', '#57606a', '#0a7ea4', '#cf5c9c'];
-export const colour = (index: number): string => colours[index % colours.length] as string;
+const colours = ['#1f6feb', '#d1242f', '#2da44e', '#8250df', '#bf8700', '#57606a', '#0a7ea4', '#cf5c9c', '#7d4e00', '#5a9e1b', '#e0700f', '#1b1f24'];
+const colour = (index: number): string => colours[index % colours.length] as string;
 
 const text = (x: number, y: number, label: string, extra = ''): string => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${extra}>${escapeXml(label)}</text>`;
 
@@ -61,7 +61,7 @@ export function logChart(title: string, series: readonly Series[], axes: { x: st
   const drawn = series.filter(({ points }) => points.length > 0);
   const range = (axis: 0 | 1): [number, number] => {
     const values = drawn.flatMap(({ points }) => points.map((point) => point[axis])).filter((value) => value > 0);
-    return [Math.floor(Math.log10(Math.min(...values, 1e9))), Math.ceil(Math.log10(Math.max(...values, 1e-9)) + 1e-9)];
+    return [Math.floor(Math.log10(Math.min(...values, 1e9))), Math.ceil(Math.log10(Math.max(...values, 1e-9)) - 1e-9)];
   };
   const [[x0, x1], [y0, y1]] = [range(0), range(1)];
   const px = (value: number): number => left + ((width - left - right) * (Math.log10(value) - x0)) / Math.max(1, x1 - x0);
@@ -82,7 +82,7 @@ export function logChart(title: string, series: readonly Series[], axes: { x: st
   drawn.forEach(({ name, points, scatter }, i) => {
     const line = points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(' ');
     if (!scatter) body.push(`<polyline points="${line}" fill="none" stroke="${colour(i)}" stroke-width="1.5"/>`);
-    else body.push(...points.map(([x, y]) => `<circle cx="${px(x).toFixed(1)}" cy="${py(y).toFixed(1)}" r="4" fill="${colour(i)}"/>`));
+    body.push(...points.map(([x, y]) => `<circle cx="${px(x).toFixed(1)}" cy="${py(y).toFixed(1)}" r="${scatter ? 5 : 2.5}" fill="${colour(i)}"/>`));
     body.push(
       `<rect x="${width - right + 16}" y="${top + 18 * i}" width="12" height="12" fill="${colour(i)}"/>`,
       text(width - right + 34, top + 10 + 18 * i, name),

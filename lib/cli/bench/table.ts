@@ -43,12 +43,14 @@ export function table(rows: readonly Row[]): string[] {
   return alignColumns([head, ...body], true);
 }
 
+const short = (value: number): string => (Number.isInteger(value) || Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2));
+
 export function figureTable(figures: readonly Figure[]): string[] {
   return alignColumns([
     ['', 'device', 'value', 'limit', ''],
     ...figures.map(({ name, device, value, unit, limit, within }) => [
-      ...[name, device, `${value.toFixed(Math.abs(value) < 10 ? 2 : 0)} ${unit}`],
-      ...(limit === undefined ? ['', ''] : [`${limit} ${unit}`, within ? 'within' : 'EXCEEDED']),
+      ...[name, device, `${short(value)} ${unit}`],
+      ...(limit === undefined ? ['', ''] : [`${short(limit)} ${unit}`, within ? 'within' : 'EXCEEDED']),
     ]),
   ]);
 }

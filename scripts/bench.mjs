@@ -1,5 +1,5 @@
 // `npm run bench`: builds what is missing, fetches onnxruntime where it is asked for, then runs `weightnorm bench`.
-// `npm run bench -- roofline` counts under the software Metal instead.
+// `npm run bench -- roofline` counts under the software Metal instead, `npm run bench -- streaming` measures streams.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ensureBuilt } from './ensure-built.mjs';
@@ -22,6 +22,8 @@ await ensureBuilt();
 if (args[0] === 'roofline') {
   run(process.execPath, ['scripts/build-softmetal.mjs'], { stdio: ['inherit', 2, 'inherit'] });
   run(process.execPath, ['bench/roofline.mjs', ...args.slice(1)]);
+} else if (args[0] === 'streaming') {
+  run(process.execPath, ['bench/streaming.mjs', ...args.slice(1)]);
 } else {
   const against = args.find((arg, i) => args[i - 1] === '--against' || arg.startsWith('--against='));
   if (against?.includes('onnxruntime')) installOnnxruntime();

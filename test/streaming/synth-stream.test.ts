@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { audio, io, WeightNormError } from 'weightnorm';
 import { runCli } from '../support/cli';
@@ -89,4 +89,12 @@ describe('writeWavStream', () => {
     expect(folder.list()).not.toContain('never.wav');
     expect(folder.list().some((name) => name.endsWith('.tmp'))).toBe(false);
   });
+});
+
+test('the example speaks while it synthesises', () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['examples/streaming.mjs', sample], { maxBuffer: 2 ** 26 });
+  expect([status, stderr.toString()]).toEqual([0, expect.stringMatching(/^first audio after \d+ ms\n\d+ samples in \d+ ms\n$/)]);
+  expect(stdout.length).toBe(2 * Number(/\n(\d+) samples/.exec(stderr.toString())?.[1]));
+  const speech = new Int16Array(stdout.buffer.slice(stdout.byteOffset, stdout.byteOffset + stdout.length));
+  expect(speech.some((value) => Math.abs(value) > 1000)).toBe(true);
 });

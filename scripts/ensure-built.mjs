@@ -15,7 +15,8 @@ const age = (file) => (existsSync(path.join(root, file)) ? statSync(path.join(ro
 
 export async function ensureBuilt() {
   if (age('node_modules/.package-lock.json') < age('package-lock.json') - 1000 || age('node_modules/.package-lock.json') < 0) {
-    run('npm', ['ci', '--no-audit', '--no-fund']);
+    // Not `npm ci`: it refuses a lock file that lacks the optional binaries of other platforms.
+    run('npm', ['install', '--no-save', '--no-audit', '--no-fund']);
   }
   const native = Math.max(...['native', 'binding.gyp', 'sources.json', 'scripts/embed-kernels.mjs'].map(newest));
   if (age('build/Release/weightnorm.node') < native) {

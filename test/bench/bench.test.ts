@@ -81,6 +81,7 @@ describe.each(devices)('weightnorm bench on %s', (_label, device) => {
       'call of add',
       'call of conv1d',
       'forward of WeightNormConv1d',
+      'forward of a vocoder, each of its convolutions',
       'event-loop delay while two syntheses run, longest',
       'syntheses meanwhile',
     ]) {

@@ -105,6 +105,7 @@ async function eventLoopDelays(
 ): Promise<void> {
   const voices = await Promise.all([HifiGan.load(folder, { device }), HifiGan.load(folder, { device })]);
   const mel = device.randn([1, voices[0].config.num_mels, frames], { seed: 1 });
+  add('forward of a vocoder, each of its convolutions', await costOfConvolution(voices[0], mel), 'µs', 5);
   const synthesize = (): Promise<unknown> => Promise.all(voices.map((voice) => voice.synthesize(mel)));
   await synthesize();
   const watch = async (body: () => Promise<unknown>): Promise<{ p99: number; max: number; rounds: number }> => {
@@ -130,6 +131,20 @@ async function eventLoopDelays(
   add('syntheses meanwhile', 2 * busy.rounds, '');
   mel.dispose();
   for (const voice of voices) voice.dispose();
+}
+
+/** Microseconds of the main thread that a convolution costs inside a vocoder's forward. */
+async function costOfConvolution(voice: HifiGan, mel: Tensor): Promise<number> {
+  const convolutions = [...voice.namedParameters().keys()].filter((name) => name.endsWith('weight_v')).length;
+  const costs: number[] = [];
+  for (let i = 0; i < 30; i++) {
+    const start = performance.now();
+    const y = voice.forward(mel);
+    costs.push(((performance.now() - start) * 1000) / convolutions);
+    await y.read();
+    y.dispose();
+  }
+  return summarize(costs).median;
 }
 
 async function steadyMemory(device: Device, forwards: number, add: Add): Promise<void> {

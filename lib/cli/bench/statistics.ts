@@ -78,8 +78,10 @@ export async function interleave<S extends Timed>(subjects: readonly S[], schedu
     });
   }
   for (let round = 0; round < schedule.rounds; round++) {
-    for (let i = 0; i < subjects.length; i++) {
-      const subject = subjects[(i + round) % subjects.length] as S;
+    // Forwards and backwards by turns, so that none always follows the same other one, whose data fill the caches.
+    const order = round % 2 === 0 ? subjects : [...subjects].reverse();
+    for (let i = 0; i < order.length; i++) {
+      const subject = order[(i + round) % order.length] as S;
       await attempt(subject, async (timing) => {
         await pause(2);
         await subject.time(1);

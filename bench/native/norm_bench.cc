@@ -68,7 +68,7 @@ void verify(const Tensor& v, const Tensor& w, const Tensor& g, uint32_t reduce) 
       if (!(reduce >> axis & 1)) first = i / strides[static_cast<size_t>(axis)] % v.shape[axis] == 0;
     }
     if (!first) continue;
-    const double x = v.dtype == DType::kFloat32 ? cpu::dataOf<float>(w)[i]
+    const double x = v.dtype == DType::kFloat32   ? cpu::dataOf<float>(w)[i]
                      : v.dtype == DType::kFloat16 ? core::halfToFloat(cpu::dataOf<uint16_t>(w)[i])
                                                   : core::bfloatToFloat(cpu::dataOf<uint16_t>(w)[i]);
     square += x * x;
@@ -112,8 +112,8 @@ void bench(const Case& c, DType dtype, double copy) {
   const double norms = bestSeconds([&] { cpu::norm({v, n, c.reduce}, pool); });
   const double backward = bestSeconds([&] { cpu::weightNormBackward({gradW, v, g, w, gradG, c.reduce, std::nullopt}, pool); });
   const double rates[] = {(reads + 1) * bytes / forward / 1e9, bytes / norms / 1e9, (2 * reads + 1) * bytes / backward / 1e9};
-  std::printf("%-26s %-9s %8.1f %4.0f%% %8.1f %4.0f%% %8.1f %4.0f%%\n", c.label, core::name(dtype), rates[0],
-              100 * rates[0] / copy, rates[1], 100 * rates[1] / copy, rates[2], 100 * rates[2] / copy);
+  std::printf("%-26s %-9s %8.1f %4.0f%% %8.1f %4.0f%% %8.1f %4.0f%%\n", c.label, core::name(dtype), rates[0], 100 * rates[0] / copy,
+              rates[1], 100 * rates[1] / copy, rates[2], 100 * rates[2] / copy);
 }
 
 }  // namespace
@@ -126,14 +126,14 @@ int main(int argc, char** argv) {
   const double copy = copyRate(std::min(largest, uint64_t{256} << 20));
   std::printf("memcpy %.1f GB/s\n%-26s %-9s %14s %14s %14s\n", copy, "shape, kept", "dtype", "weightNorm", "norm", "backward");
   const Case cases[] = {
-      {"4096x4096 rows", {4096, 4096}, 2},      {"8192x8192 rows", {8192, 8192}, 2},
-      {"512x5632 rows", {512, 5632}, 2},        {"65536x64 rows", {65536, 64}, 2},
-      {"256x65536 rows", {256, 65536}, 2},      {"8x2097152 rows", {8, 2097152}, 2},
-      {"2097152x7 rows", {2097152, 7}, 2},      {"4096x4096 columns", {4096, 4096}, 1},
-      {"65536x64 columns", {65536, 64}, 1},     {"512x65536 columns", {512, 65536}, 1},
-      {"2097152x3 columns", {2097152, 3}, 1},   {"16777216 whole", {16777216}, 1},
+      {"4096x4096 rows", {4096, 4096}, 2},        {"8192x8192 rows", {8192, 8192}, 2},
+      {"512x5632 rows", {512, 5632}, 2},          {"65536x64 rows", {65536, 64}, 2},
+      {"256x65536 rows", {256, 65536}, 2},        {"8x2097152 rows", {8, 2097152}, 2},
+      {"2097152x7 rows", {2097152, 7}, 2},        {"4096x4096 columns", {4096, 4096}, 1},
+      {"65536x64 columns", {65536, 64}, 1},       {"512x65536 columns", {512, 65536}, 1},
+      {"2097152x3 columns", {2097152, 3}, 1},     {"16777216 whole", {16777216}, 1},
       {"1024x2048x7 middle", {1024, 2048, 7}, 5}, {"2048x64x128 ends", {2048, 64, 128}, 2},
-      {"65536x16x7 ends", {65536, 16, 7}, 2},   {"64x32x64x128 alternate", {64, 32, 64, 128}, 5},
+      {"65536x16x7 ends", {65536, 16, 7}, 2},     {"64x32x64x128 alternate", {64, 32, 64, 128}, 5},
   };
   for (const Case& c : cases) {
     for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {

@@ -24,9 +24,8 @@ void snakeActivation(const core::ActivationOp& op, Pool& pool) {
   const auto kernel = kernels.snake[static_cast<size_t>(op.x.dtype)];
   const void* const x = dataOf<void>(op.x);
   void* const y = dataOf<void>(op.y);
-  parallelRanges(pool, op.x.size(), kGrain, [&](int64_t begin, int64_t end) {
-    kernel(x, y, {begin, end - begin}, length, channels, alpha.at(0), scale.at(0));
-  });
+  parallelRanges(pool, op.x.size(), kGrain,
+                 [&](int64_t begin, int64_t end) { kernel(x, y, {begin, end - begin}, length, channels, alpha.at(0), scale.at(0)); });
 }
 
 }  // namespace
@@ -37,9 +36,7 @@ void activation(const core::ActivationOp& op, Pool& pool) {
   const auto kernel = table[static_cast<size_t>(op.x.dtype)];
   const void* const x = dataOf<void>(op.x);
   void* const y = dataOf<void>(op.y);
-  parallelRanges(pool, op.x.size(), kGrain, [&](int64_t begin, int64_t end) {
-    kernel(x, y, {begin, end - begin}, op.activation.param);
-  });
+  parallelRanges(pool, op.x.size(), kGrain, [&](int64_t begin, int64_t end) { kernel(x, y, {begin, end - begin}, op.activation.param); });
 }
 
 }  // namespace weightnorm::cpu

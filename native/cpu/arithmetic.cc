@@ -47,8 +47,8 @@ struct Broadcast {
 using Kernel = ElementwiseKernels::Arithmetic;
 
 // Columns [from, from + length) of the rows [begin, end); a row is an index of every axis but the last.
-void runRows(const Broadcast& shape, const void* a, const void* b, void* y, Kernel kernel, int64_t begin, int64_t end,
-             int64_t from, int64_t length) {
+void runRows(const Broadcast& shape, const void* a, const void* b, void* y, Kernel kernel, int64_t begin, int64_t end, int64_t from,
+             int64_t length) {
   const auto& rowAxis = shape.axes[static_cast<size_t>(shape.count - 2)];
   const auto& inner = shape.axes[static_cast<size_t>(shape.count - 1)];
   for (int64_t row = begin; row < end;) {
@@ -61,8 +61,7 @@ void runRows(const Broadcast& shape, const void* a, const void* b, void* y, Kern
       bAt += index % axis.size * axis.bStride;
       index /= axis.size;
     }
-    kernel(a, b, y,
-           {rows, length, aAt, rowAxis.aStride, inner.aStride, bAt, rowAxis.bStride, inner.bStride, row * inner.size + from});
+    kernel(a, b, y, {rows, length, aAt, rowAxis.aStride, inner.aStride, bAt, rowAxis.bStride, inner.bStride, row * inner.size + from});
     row += rows;
   }
 }
@@ -75,9 +74,8 @@ void arithmetic(const core::ArithmeticOp& op, Pool& pool) {
   void* const y = dataOf<void>(op.y);
   if (!op.b) {
     const auto kernel = get_elementwiseKernels().withNumber[kind][dtype];
-    parallelRanges(pool, op.y.size(), kGrain, [&](int64_t begin, int64_t end) {
-      kernel(a, y, {begin, end - begin}, op.scalar, op.scalarFirst);
-    });
+    parallelRanges(pool, op.y.size(), kGrain,
+                   [&](int64_t begin, int64_t end) { kernel(a, y, {begin, end - begin}, op.scalar, op.scalarFirst); });
     return;
   }
   const Kernel kernel = get_elementwiseKernels().arithmetic[kind][dtype];
@@ -93,9 +91,7 @@ void arithmetic(const core::ArithmeticOp& op, Pool& pool) {
     });
     return;
   }
-  parallelRanges(pool, rows, kGrain / length, [&](int64_t begin, int64_t end) {
-    runRows(shape, a, b, y, kernel, begin, end, 0, length);
-  });
+  parallelRanges(pool, rows, kGrain / length, [&](int64_t begin, int64_t end) { runRows(shape, a, b, y, kernel, begin, end, 0, length); });
 }
 
 }  // namespace weightnorm::cpu

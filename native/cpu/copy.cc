@@ -9,8 +9,7 @@ namespace {
 constexpr int64_t kGrain = int64_t{1} << 18;
 }
 
-void copyRows(Pool& pool, std::byte* to, int64_t toStride, const std::byte* from, int64_t fromStride, int64_t rows,
-              int64_t bytes) {
+void copyRows(Pool& pool, std::byte* to, int64_t toStride, const std::byte* from, int64_t fromStride, int64_t rows, int64_t bytes) {
   if (toStride == bytes && fromStride == bytes) {
     bytes *= rows;
     rows = 1;
@@ -19,8 +18,7 @@ void copyRows(Pool& pool, std::byte* to, int64_t toStride, const std::byte* from
     const int64_t pieces = (bytes + kGrain - 1) / kGrain;
     pool.parallelFor(rows * pieces, [&](int64_t index, int) {
       const int64_t row = index / pieces, begin = index % pieces * kGrain;
-      std::memcpy(to + row * toStride + begin, from + row * fromStride + begin,
-                  static_cast<size_t>(std::min(kGrain, bytes - begin)));
+      std::memcpy(to + row * toStride + begin, from + row * fromStride + begin, static_cast<size_t>(std::min(kGrain, bytes - begin)));
     });
     return;
   }

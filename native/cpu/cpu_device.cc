@@ -63,7 +63,9 @@ CpuDevice::CpuDevice(uint64_t memoryLimit, Pool& pool)
   info_.features = {simd::name(simd::active()), core::format("threads=%d", pool.threads())};
 }
 
-CpuDevice::~CpuDevice() { trim(); }
+CpuDevice::~CpuDevice() {
+  trim();
+}
 
 std::unique_ptr<core::Buffer> CpuDevice::allocate(uint64_t bytes) {
   if (bytes > kAddressable) {
@@ -95,8 +97,7 @@ void* CpuDevice::obtain(uint64_t bytes) {
     memory = systemAllocate(bytes);
   }
   if (!memory) {
-    throw core::Error(core::Code::kMemory,
-                      core::format("the system has no memory for %llu bytes", static_cast<unsigned long long>(bytes)));
+    throw core::Error(core::Code::kMemory, core::format("the system has no memory for %llu bytes", static_cast<unsigned long long>(bytes)));
   }
   return memory;
 }
@@ -138,7 +139,9 @@ void CpuDevice::trim() {
   for (const Block& old : dropped) std::free(old.memory);
 }
 
-std::unique_ptr<core::Backend> CpuDevice::createBackend() { return std::make_unique<CpuBackend>(pool_); }
+std::unique_ptr<core::Backend> CpuDevice::createBackend() {
+  return std::make_unique<CpuBackend>(pool_);
+}
 
 std::shared_ptr<core::Device> cpuDevice() {
   static const auto* const device = [] {

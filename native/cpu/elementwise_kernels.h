@@ -28,8 +28,7 @@ struct ElementwiseKernels {
   // Snake's α and 1 / (α + 1e-9) of each of `count` channels, from alpha of the given dtype.
   void (*snakeChannels)(const void* alpha, core::DType dtype, int64_t count, bool logScale, float* value, float* scale);
   // Snake over the span; element i has the channel numbers at (i / length) % channels.
-  using Snake = void (*)(const void* x, void* y, Span span, int64_t length, int64_t channels, const float* alpha,
-                         const float* scale);
+  using Snake = void (*)(const void* x, void* y, Span span, int64_t length, int64_t channels, const float* alpha, const float* scale);
   Snake snake[3];  // [DType]
 
   using Arithmetic = void (*)(const void* a, const void* b, void* y, Grid grid);

@@ -125,14 +125,20 @@ void withNumber(const void* x, void* y, Span span, float number, bool numberFirs
 }
 
 #define WN_DTYPES(kernel, kind) \
-  { kernel<kind, core::DType::kFloat32>, kernel<kind, core::DType::kFloat16>, kernel<kind, core::DType::kBFloat16> }
+  {kernel<kind, core::DType::kFloat32>, kernel<kind, core::DType::kFloat16>, kernel<kind, core::DType::kBFloat16>}
 
 extern const ElementwiseKernels elementwiseKernels = {
-    {WN_DTYPES(activateSpan, core::Act::kNone), WN_DTYPES(activateSpan, core::Act::kLeakyRelu),
-     WN_DTYPES(activateSpan, core::Act::kRelu), WN_DTYPES(activateSpan, core::Act::kElu),
-     WN_DTYPES(activateSpan, core::Act::kGelu), WN_DTYPES(activateSpan, core::Act::kSilu),
-     WN_DTYPES(activateSpan, core::Act::kSigmoid), WN_DTYPES(activateSpan, core::Act::kTanh),
-     {nullptr, nullptr, nullptr}, WN_DTYPES(activateSpan, core::Act::kExp), WN_DTYPES(activateSpan, core::Act::kSin),
+    {WN_DTYPES(activateSpan, core::Act::kNone),
+     WN_DTYPES(activateSpan, core::Act::kLeakyRelu),
+     WN_DTYPES(activateSpan, core::Act::kRelu),
+     WN_DTYPES(activateSpan, core::Act::kElu),
+     WN_DTYPES(activateSpan, core::Act::kGelu),
+     WN_DTYPES(activateSpan, core::Act::kSilu),
+     WN_DTYPES(activateSpan, core::Act::kSigmoid),
+     WN_DTYPES(activateSpan, core::Act::kTanh),
+     {nullptr, nullptr, nullptr},
+     WN_DTYPES(activateSpan, core::Act::kExp),
+     WN_DTYPES(activateSpan, core::Act::kSin),
      WN_DTYPES(activateSpan, core::Act::kPow)},
     snakeChannels,
     {snake<core::DType::kFloat32>, snake<core::DType::kFloat16>, snake<core::DType::kBFloat16>},

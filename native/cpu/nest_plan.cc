@@ -15,7 +15,9 @@ constexpr int64_t kManyColumns = 2048;
 // Values behind each partial sum at least, so that the sums are little traffic.
 constexpr int64_t kLeastDepth = 64;
 
-int64_t divideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t divideUp(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 }  // namespace
 

@@ -12,7 +12,9 @@ using Range = NestPlan::Range;
 constexpr int64_t kShortAxis = 64;
 constexpr int64_t kSpread = 4096;
 
-int64_t length(const Range& range) { return range.end - range.begin; }
+int64_t length(const Range& range) {
+  return range.end - range.begin;
+}
 
 // How a task's inner axes are handed to kernels.
 enum class Shape {
@@ -54,9 +56,8 @@ class Walk {
     std::array<int64_t, core::kMaxRank + 1> at{};
     int64_t offset = 0, kept = 0;
     for (int i = 0; i <= last_; ++i) offset += range(i).begin * plan_.axis(i).stride;
-    const Block block = inner == last_ - 2
-                            ? Block{0, length(range(inner)), plan_.axis(inner).stride, keptLength() * lastLength()}
-                            : Block{0, length(range(inner)), plan_.axis(inner).stride, lastLength()};
+    const Block block = inner == last_ - 2 ? Block{0, length(range(inner)), plan_.axis(inner).stride, keptLength() * lastLength()}
+                                           : Block{0, length(range(inner)), plan_.axis(inner).stride, lastLength()};
     for (;;) {
       visit(Block{offset, block.rows, block.stride, block.length}, kept);
       int i = inner - 1;
@@ -138,8 +139,7 @@ Coefficients advance(const Coefficients& by, int64_t kept) {
 
 }  // namespace
 
-void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const NestInput& input, double* first,
-             double* second) {
+void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const NestInput& input, double* first, double* second) {
   const bool both = term == Term::kSquareAndProduct;
   std::fill_n(first, task.keptCount, 0.0);
   if (both) std::fill_n(second, task.keptCount, 0.0);
@@ -151,9 +151,7 @@ void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const 
 
   if (walk.shape() == Shape::kPlain) {
     const NormKernels::Sum sum = table[static_cast<size_t>(walk.leaf())][dtype];
-    walk.each([&](const Block& block, int64_t kept) {
-      sum(input.v, input.gradW, block, first + kept, both ? second + kept : nullptr);
-    });
+    walk.each([&](const Block& block, int64_t kept) { sum(input.v, input.gradW, block, first + kept, both ? second + kept : nullptr); });
   } else if (walk.shape() == Shape::kFolded) {
     const int64_t fold = walk.fold();
     walk.each([&](const Block& block, int64_t kept) {
@@ -180,8 +178,8 @@ void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const 
   }
 }
 
-void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, const NestInput& input, void* out,
-               const Coefficients& by, Stores stores) {
+void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, const NestInput& input, void* out, const Coefficients& by,
+               Stores stores) {
   const Walk walk(plan, task);
   const auto& table = get_normKernels().write[static_cast<size_t>(apply)];
   const size_t dtype = static_cast<size_t>(input.dtype);
@@ -189,9 +187,7 @@ void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, co
 
   if (walk.shape() == Shape::kPlain) {
     const NormKernels::Write write = table[static_cast<size_t>(walk.leaf())][dtype];
-    walk.each([&](const Block& block, int64_t kept) {
-      write(input.v, input.gradW, out, block, advance(by, kept), stores);
-    });
+    walk.each([&](const Block& block, int64_t kept) { write(input.v, input.gradW, out, block, advance(by, kept), stores); });
     return;
   }
   Spread spread;
@@ -211,7 +207,9 @@ void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, co
   }
 }
 
-bool streams(uint64_t bytes) { return bytes >= uint64_t{32} << 20; }
+bool streams(uint64_t bytes) {
+  return bytes >= uint64_t{32} << 20;
+}
 
 NestSums::NestSums(const NestPlan& plan, Term term)
     : plan_(plan),

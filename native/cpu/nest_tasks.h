@@ -16,7 +16,7 @@ template <class T>
 class Scratch {
  public:
   static constexpr int64_t kPadding = 32;
-  explicit Scratch(int64_t count) : data_(new (std::nothrow) T[static_cast<size_t>(count + kPadding)]) {
+  explicit Scratch(int64_t count) : data_(new(std::nothrow) T[static_cast<size_t>(count + kPadding)]) {
     if (!data_) {
       throw core::Error(core::Code::kMemory, core::format("no memory for %lld bytes of intermediate sums",
                                                           static_cast<long long>(count) * static_cast<long long>(sizeof(T))));
@@ -36,12 +36,11 @@ struct NestInput {
 };
 
 // Sums of one task, by its kept indices counted from task.keptBegin; overwrites them. `second` for kSquareAndProduct.
-void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const NestInput& input, double* first,
-             double* second);
+void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const NestInput& input, double* first, double* second);
 
 // Writes the elements of one task; coefficients counted from task.keptBegin.
-void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, const NestInput& input, void* out,
-               const Coefficients& by, Stores stores);
+void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, const NestInput& input, void* out, const Coefficients& by,
+               Stores stores);
 
 // Whether stores of an output this large should bypass the caches.
 bool streams(uint64_t bytes);

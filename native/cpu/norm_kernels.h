@@ -63,8 +63,8 @@ struct NormKernels {
   Scales scales[3];  // [DType of g]
 
   // gradG[first + i] in g's dtype and a, b of kGradient.
-  using Gradients = void (*)(const double* squares, const double* products, const void* g, void* gradG, int64_t first,
-                             int64_t count, double eps, double* a, double* b);
+  using Gradients = void (*)(const double* squares, const double* products, const void* g, void* gradG, int64_t first, int64_t count,
+                             double eps, double* a, double* b);
   Gradients gradients[3];  // [DType of g]
 };
 

@@ -1,8 +1,8 @@
 // The norm family: kernels of cpu/norm_kernels.h.
 
-#include "cpu/simd/memory.inl"
 #include "cpu/norm_sum.inl"
 #include "cpu/norm_write.inl"
+#include "cpu/simd/memory.inl"
 
 constexpr float kLeastNormal = 0x1p-126f;
 constexpr float kLargest = 0x1.fffffep127f;
@@ -20,7 +20,9 @@ WN_INLINE void storeSome(double* p, VecD v, int64_t n) {
   storeD(lanes, v);
   for (int i = 0; i < n; ++i) p[i] = lanes[i];
 }
-WN_INLINE Vec normOf(VecD lo, VecD hi) { return join(sqrt(lo), sqrt(hi)); }
+WN_INLINE Vec normOf(VecD lo, VecD hi) {
+  return join(sqrt(lo), sqrt(hi));
+}
 
 void norms(const double* squares, int64_t count, float* n) {
   for (int64_t i = 0; i < count; i += kLanes) {
@@ -31,7 +33,9 @@ void norms(const double* squares, int64_t count, float* n) {
 }
 
 // The norm with eps applied, before rounding. A sum below the least positive float64 is 0.
-WN_INLINE MaskD isZero(VecD squares) { return less(squares, setD(5e-324)); }
+WN_INLINE MaskD isZero(VecD squares) {
+  return less(squares, setD(5e-324));
+}
 WN_INLINE VecD clampNorm(VecD squares, double eps) {
   const VecD norm = sqrt(squares);
   return eps > 0 ? select(less(norm, setD(eps)), setD(eps), norm) : norm;
@@ -86,16 +90,16 @@ WN_INLINE VecD gradientsOf(VecD squares, VecD product, VecD gain, double eps, Ve
 }
 
 template <core::DType G>
-void gradients(const double* squares, const double* products, const void* g, void* gradG, int64_t first, int64_t count,
-               double eps, double* a, double* b) {
+void gradients(const double* squares, const double* products, const void* g, void* gradG, int64_t first, int64_t count, double eps,
+               double* a, double* b) {
   for (int64_t i = 0; i < count; i += kLanes) {
     const int64_t left = count - i;
     const int lanes = static_cast<int>(left < kLanes ? left : kLanes);
     const Vec gain = loadAsN<G>(g, first + i, lanes);
     VecD a0, b0, a1, b1;
     const VecD lo = gradientsOf(loadSome(squares + i, left), loadSome(products + i, left), low(gain), eps, a0, b0);
-    const VecD hi = gradientsOf(loadSome(squares + i + kLanesD, left - kLanesD),
-                                loadSome(products + i + kLanesD, left - kLanesD), high(gain), eps, a1, b1);
+    const VecD hi = gradientsOf(loadSome(squares + i + kLanesD, left - kLanesD), loadSome(products + i + kLanesD, left - kLanesD),
+                                high(gain), eps, a1, b1);
     storeSome(a + i, a0, left);
     storeSome(a + i + kLanesD, a1, left - kLanesD);
     storeSome(b + i, b0, left);
@@ -105,7 +109,7 @@ void gradients(const double* squares, const double* products, const void* g, voi
 }
 
 #define WN_DTYPES(kernel, kind) \
-  { kernel<kind, core::DType::kFloat32>, kernel<kind, core::DType::kFloat16>, kernel<kind, core::DType::kBFloat16> }
+  {kernel<kind, core::DType::kFloat32>, kernel<kind, core::DType::kFloat16>, kernel<kind, core::DType::kBFloat16>}
 
 extern const NormKernels normKernels = {
     {{WN_DTYPES(sumRows, Term::kSquare), WN_DTYPES(sumColumns, Term::kSquare)},

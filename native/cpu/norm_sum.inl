@@ -142,8 +142,7 @@ void sumRows(const void* v, const void* gradW, Block block, double* first, doubl
 
 // Adds rows of kLanes columns to their sums.
 template <Term T, core::DType D>
-WN_INLINE void sumColumn(const void* v, const void* gradW, int64_t begin, int64_t rows, int64_t stride, double* first,
-                         double* second) {
+WN_INLINE void sumColumn(const void* v, const void* gradW, int64_t begin, int64_t rows, int64_t stride, double* first, double* second) {
   Accumulator<T> sums;
   sums.first[0] = loadD(first);
   sums.first[1] = loadD(first + kLanesD);
@@ -165,8 +164,8 @@ WN_INLINE void sumColumn(const void* v, const void* gradW, int64_t begin, int64_
 
 // The same for the last n < kLanes columns: whole vectors, of which n lanes are kept.
 template <Term T, core::DType D>
-WN_INLINE void sumLastColumns(const void* v, const void* gradW, int64_t begin, int64_t rows, int64_t stride, double* first,
-                              double* second, int n) {
+WN_INLINE void sumLastColumns(const void* v, const void* gradW, int64_t begin, int64_t rows, int64_t stride, double* first, double* second,
+                              int n) {
   double a[kLanes] = {}, b[kLanes] = {};
   for (int i = 0; i < n; ++i) {
     a[i] = first[i];

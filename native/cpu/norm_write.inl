@@ -90,8 +90,8 @@ WN_INLINE void fetchAhead(const void* v, const void* gradW, int64_t index, int64
 
 // One row. Streaming covers whole cache lines only, plain stores the rest of it: a line that meets both kinds is slow.
 template <Apply A, core::DType D, bool kStream, bool kColumns>
-WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t begin, int64_t length, int64_t ahead,
-                        Coefficients by, Factor<A> factor) {
+WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t begin, int64_t length, int64_t ahead, Coefficients by,
+                        Factor<A> factor) {
   if constexpr (kStream) {
     constexpr int64_t kLine = kLineBytes / (D == core::DType::kFloat32 ? 4 : 2);
     int64_t i = lead<D>(out, begin, length);

@@ -54,8 +54,7 @@ struct Pool::Loop {
     int64_t end;
   };
 
-  Loop(const Body& body, int64_t count, int threads)
-      : body(body), shares(static_cast<size_t>(std::min<int64_t>(threads, count))) {
+  Loop(const Body& body, int64_t count, int threads) : body(body), shares(static_cast<size_t>(std::min<int64_t>(threads, count))) {
     const int64_t parts = static_cast<int64_t>(shares.size());
     for (int64_t i = 0; i < parts; ++i) {
       shares[static_cast<size_t>(i)].next = count / parts * i + std::min(i, count % parts);
@@ -84,9 +83,9 @@ Pool::~Pool() {
 }
 
 Pool& Pool::shared() {
-  static Pool* const pool = new Pool(
-      static_cast<int>(environmentInteger("WEIGHTNORM_NUM_THREADS", 1, kMaxThreads).value_or(
-          static_cast<uint64_t>(std::clamp(performanceCores(), 1, kMaxThreads)))));
+  static Pool* const pool =
+      new Pool(static_cast<int>(environmentInteger("WEIGHTNORM_NUM_THREADS", 1, kMaxThreads)
+                                    .value_or(static_cast<uint64_t>(std::clamp(performanceCores(), 1, kMaxThreads)))));
   return *pool;
 }
 

@@ -9,8 +9,8 @@
 
 namespace weightnorm::cpu {
 
-// A fixed set of threads for parallel loops. Idle workers poll for a few microseconds, then sleep; the caller works too. Any number of threads may call
-// parallelFor at once: workers go to the loop that has the fewest of them.
+// A fixed set of threads for parallel loops. Idle workers poll for a few microseconds, then sleep; the caller works too. Any number of
+// threads may call parallelFor at once: workers go to the loop that has the fewest of them.
 class Pool {
  public:
   static constexpr int kSpinMicroseconds = 20;

@@ -149,9 +149,8 @@ std::optional<uint64_t> environmentInteger(const char* name, uint64_t least, uin
   const unsigned long long value = std::strtoull(text, &end, 10);
   const bool digits = *text >= '0' && *text <= '9' && *end == '\0';
   if (!digits || errno != 0 || value < least || value > most) {
-    throw core::Error(core::Code::kArgument,
-                      core::format("%s is '%s'; a whole number from %llu to %llu is allowed", name, text,
-                                   static_cast<unsigned long long>(least), static_cast<unsigned long long>(most)));
+    throw core::Error(core::Code::kArgument, core::format("%s is '%s'; a whole number from %llu to %llu is allowed", name, text,
+                                                          static_cast<unsigned long long>(least), static_cast<unsigned long long>(most)));
   }
   return value;
 }

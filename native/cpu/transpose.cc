@@ -94,8 +94,8 @@ void transposeMatrices(const T* x, T* y, std::vector<Axis> axes, Pool& pool) {
       const int64_t row = band % bands * kTile;
       const int64_t height = std::min(kTile, rows.size - row);
       for (int64_t column = 0; column < columns.size; column += kTile) {
-        transposeTile(x + at.from + row + column * columns.from, columns.from, y + at.to + row * rows.to + column, rows.to,
-                      height, std::min(kTile, columns.size - column));
+        transposeTile(x + at.from + row + column * columns.from, columns.from, y + at.to + row * rows.to + column, rows.to, height,
+                      std::min(kTile, columns.size - column));
       }
     }
   });

@@ -13,8 +13,8 @@ void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
   const bool stream = streams(op.gradV.bytes());
   // Turns sums of squares and products into the coefficients of Apply::kGradient, in place.
   const auto finish = [&, kernel = get_normKernels().gradients[static_cast<size_t>(op.g.dtype)], g = dataOf<void>(op.g),
-                       gradG = dataOf<void>(op.gradG), eps = epsOf(op.eps)](double* squares, double* products,
-                                                                            int64_t begin, int64_t count) {
+                       gradG = dataOf<void>(op.gradG),
+                       eps = epsOf(op.eps)](double* squares, double* products, int64_t begin, int64_t count) {
     kernel(squares, products, g, gradG, begin, count, eps, squares, products);
   };
 

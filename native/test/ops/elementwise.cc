@@ -41,8 +41,8 @@ void activations(Random& random) {
   using core::Act;
   const DType dtypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
   for (const DType dtype : dtypes) {
-    for (const Act kind : {Act::kLeakyRelu, Act::kRelu, Act::kElu, Act::kGelu, Act::kSilu, Act::kSigmoid, Act::kTanh, Act::kExp,
-                           Act::kSin, Act::kNone}) {
+    for (const Act kind :
+         {Act::kLeakyRelu, Act::kRelu, Act::kElu, Act::kGelu, Act::kSilu, Act::kSigmoid, Act::kTanh, Act::kExp, Act::kSin, Act::kNone}) {
       for (const int64_t length : {1, 15, 16, 17, 1000, 40001}) {
         checkActivation({kind, 0.3f, false, {}}, {length}, dtype, normals(random, length, 3));
       }
@@ -75,8 +75,7 @@ double reference(core::Arithmetic kind, double a, double b) {
   }
 }
 
-constexpr core::Arithmetic kKinds[] = {core::Arithmetic::kAdd, core::Arithmetic::kSub, core::Arithmetic::kMul,
-                                       core::Arithmetic::kDiv};
+constexpr core::Arithmetic kKinds[] = {core::Arithmetic::kAdd, core::Arithmetic::kSub, core::Arithmetic::kMul, core::Arithmetic::kDiv};
 
 // The element of `shape` that NumPy's broadcasting puts at index i of `y`.
 int64_t broadcastIndex(const Shape& shape, const Shape& y, int64_t i) {
@@ -107,8 +106,8 @@ void checkArithmetic(Random& random, const Shape& a, const Shape& b, const Shape
     double worst = 0;
     for (size_t i = 0; i < got.size(); ++i) {
       const int64_t at = static_cast<int64_t>(i);
-      const double want = reference(kind, va[static_cast<size_t>(broadcastIndex(a, y, at))],
-                                    vb[static_cast<size_t>(broadcastIndex(b, y, at))]);
+      const double want =
+          reference(kind, va[static_cast<size_t>(broadcastIndex(a, y, at))], vb[static_cast<size_t>(broadcastIndex(b, y, at))]);
       worst = std::max(worst, ulpsApart(got[i], want, dtype));
     }
     check(worst <= 0.51, what + " is " + std::to_string(worst) + " ulp off");

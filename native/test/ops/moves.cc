@@ -17,7 +17,9 @@ namespace {
 
 constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
-Tensor randomOf(Random& random, const Shape& shape, DType dtype) { return make(shape, dtype, normals(random, shape.size())); }
+Tensor randomOf(Random& random, const Shape& shape, DType dtype) {
+  return make(shape, dtype, normals(random, shape.size()));
+}
 
 // Whether y[i] = x[source(i)] for every i, bit for bit.
 template <class Source>

@@ -1,10 +1,11 @@
+#include "cpu/weight_norm.h"
+
 #include <numeric>
 
 #include "check.h"
 #include "cpu/norm.h"
 #include "cpu/reduce.h"
 #include "cpu/scale.h"
-#include "cpu/weight_norm.h"
 #include "cpu/weight_norm_backward.h"
 
 // Random shapes, masks and dtypes against float64, and the same bits for any number of threads.
@@ -65,9 +66,8 @@ void checkForward(const Case& c, const Reference& reference) {
   for (size_t k = 0; k < norms.size(); ++k) worst = std::max(worst, ulpsApart(norms[k], reference.n[k]));
   check(worst <= 1, "norm " + c.name + " is " + std::to_string(worst) + " ulp off");
 
-  const Tensor w = onEveryPool(c.v.shape, c.v.dtype, "weightNorm " + c.name, [&](const Tensor& out, cpu::Pool& pool) {
-    cpu::weightNorm({c.v, c.g, out, c.reduce, std::nullopt}, pool);
-  });
+  const Tensor w = onEveryPool(c.v.shape, c.v.dtype, "weightNorm " + c.name,
+                               [&](const Tensor& out, cpu::Pool& pool) { cpu::weightNorm({c.v, c.g, out, c.reduce, std::nullopt}, pool); });
   worst = 0;
   const std::vector<float> weights = floats(w);
   for (size_t i = 0; i < v.size(); ++i) {
@@ -119,9 +119,8 @@ void checkReduce(const Case& c) {
     size[static_cast<size_t>(kept[i])] += std::abs(x[i]);
   }
   for (const bool mean : {false, true}) {
-    const Tensor y = onEveryPool(c.g.shape, c.v.dtype, "sum " + c.name, [&](const Tensor& out, cpu::Pool& pool) {
-      cpu::reduce({c.v, out, c.reduce, mean}, pool);
-    });
+    const Tensor y = onEveryPool(c.g.shape, c.v.dtype, "sum " + c.name,
+                                 [&](const Tensor& out, cpu::Pool& pool) { cpu::reduce({c.v, out, c.reduce, mean}, pool); });
     const double divisor = mean ? static_cast<double>(c.v.size()) / static_cast<double>(c.g.size()) : 1;
     double worst = 0;
     for (size_t k = 0; k < want.size(); ++k) {
@@ -180,11 +179,10 @@ void testWeightNorm() {
     checkCase(randomCase(random, shape, reduce, dtype, round % 2 ? dtype : DType::kFloat32));
   }
   // Every path: long rows and columns with partial sums, slices, folded and interior blocks, narrow columns.
-  const std::pair<Shape, uint32_t> paths[] = {
-      {{3, 200001}, 2}, {{400003}, 1},        {{300000}, 0},          {{2000, 130}, 1},    {{3000, 3}, 1},
-      {{200000, 2}, 1}, {{70, 60, 9}, 5},     {{3, 100, 1000}, 2},    {{2, 300, 900}, 2},  {{512, 3, 7}, 2},
-      {{90, 40, 70}, 5}, {{5, 6, 7, 8, 9}, 21}, {{5, 6, 7, 8, 9}, 10}, {{2, 2, 50000}, 2}, {{2, 2, 50000}, 5},
-      {{40, 60, 200}, 5}};
+  const std::pair<Shape, uint32_t> paths[] = {{{3, 200001}, 2},      {{400003}, 1},      {{300000}, 0},      {{2000, 130}, 1},
+                                              {{3000, 3}, 1},        {{200000, 2}, 1},   {{70, 60, 9}, 5},   {{3, 100, 1000}, 2},
+                                              {{2, 300, 900}, 2},    {{512, 3, 7}, 2},   {{90, 40, 70}, 5},  {{5, 6, 7, 8, 9}, 21},
+                                              {{5, 6, 7, 8, 9}, 10}, {{2, 2, 50000}, 2}, {{2, 2, 50000}, 5}, {{40, 60, 200}, 5}};
   for (const auto& [shape, reduce] : paths) {
     checkCase(randomCase(random, shape, reduce, dtypes[between(random, 0, 2)], DType::kFloat32));
     checkCase(randomCase(random, shape, reduce, DType::kFloat32, DType::kFloat32));

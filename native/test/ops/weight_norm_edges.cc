@@ -10,7 +10,9 @@ namespace testing {
 
 namespace {
 
-cpu::Pool& pool() { return *pools()[1]; }
+cpu::Pool& pool() {
+  return *pools()[1];
+}
 
 std::vector<float> forward(const Tensor& v, const Tensor& g, uint32_t reduce, std::optional<double> eps = std::nullopt) {
   const Tensor w = empty(v.shape, v.dtype);
@@ -136,8 +138,7 @@ void constantRows() {
     check(ulpsApart(floats(n)[0], std::sqrt(static_cast<double>(length))) <= 1, "the norm of ones, " + shape.str());
     if (length > 1 << 21) continue;
     const std::vector<float> w = forward(v, make({1, 1}, DType::kFloat32, {3}), 2);
-    check(ulpsApart(w[static_cast<size_t>(length) - 1], 3 / std::sqrt(static_cast<double>(length))) <= 4,
-          "a row of ones, " + shape.str());
+    check(ulpsApart(w[static_cast<size_t>(length) - 1], 3 / std::sqrt(static_cast<double>(length))) <= 4, "a row of ones, " + shape.str());
   }
 }
 

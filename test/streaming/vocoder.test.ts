@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { audio, Device, Tensor, WeightNormError } from 'weightnorm';
 import { runNode } from '../support/child';
 import { randomCut } from '../support/cuts';
@@ -66,6 +67,25 @@ describe.each(devices)('%s', (label, device) => {
     }
     vocoder.dispose();
   });
+
+  if (simulated) {
+    test('a push waits for nothing inside, and a steady stream makes no buffers', async () => {
+      const control = require(path.resolve(__dirname, '..', '..', 'build', 'softmetal', 'softmetal_control.node'));
+      const vocoder = smallVocoder('V3', device, 'auto');
+      const stream = vocoder.stream();
+      const mel = { data: values(5 * 2, 1), mels: 5, frames: 2 };
+      for (let i = 0; i < 10; i++) await stream.push(mel);
+      control.resetCounters();
+      expect((await stream.push(mel)).length).toBe(2 * vocoder.hop);
+      const { commandBuffers, dispatches, buffersCreated } = JSON.parse(control.counters());
+      // Command buffers are committed when they are full, and once for the samples.
+      expect(dispatches).toBeGreaterThan(40);
+      expect(commandBuffers).toBeLessThanOrEqual(Math.ceil(dispatches / 48) + 1);
+      expect(buffersCreated).toBe(0);
+      stream.dispose();
+      vocoder.dispose();
+    });
+  }
 
   test('streams that are computed together give the bits that each gives alone', async () => {
     const vocoder = smallVocoder('V2', device, 'direct');

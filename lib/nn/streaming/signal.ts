@@ -41,10 +41,15 @@ export interface Added {
  */
 export class Signal {
   /** @internal */
-  constructor(
-    readonly graph: StreamGraph,
-    readonly index: number,
-  ) {}
+  readonly graph: StreamGraph;
+  /** @internal Of the node whose output this is. */
+  readonly index: number;
+
+  /** @internal */
+  constructor(graph: StreamGraph, index: number) {
+    this.graph = graph;
+    this.index = index;
+  }
 
   /** The signal after a module. */
   through(module: Module): Signal {

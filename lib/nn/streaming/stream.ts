@@ -4,7 +4,7 @@ import { nativeOf, type Tensor } from '../../tensor.js';
 import type { StreamLayout, StreamPlan } from './plan.js';
 import { type Kept, release, runTransition } from './run.js';
 
-/** What all streams have; models with streams of their own kind ({@link HifiGan}) return another than {@link ModuleStream}. */
+/** What all streams have; models with streams of their own kind, as `HifiGan`, return another than {@link ModuleStream}. */
 export interface Stream {
   readonly lookahead: number;
   readonly rate: number;

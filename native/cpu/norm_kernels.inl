@@ -1,8 +1,11 @@
 // The norm family: kernels of cpu/norm_kernels.h.
 
+// The order matters.
+// clang-format off
+#include "cpu/simd/memory.inl"
 #include "cpu/norm_sum.inl"
 #include "cpu/norm_write.inl"
-#include "cpu/simd/memory.inl"
+// clang-format on
 
 constexpr float kLeastNormal = 0x1p-126f;
 constexpr float kLargest = 0x1.fffffep127f;

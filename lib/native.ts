@@ -44,7 +44,7 @@ export type ConvGeometry = Float64Array;
 /** Axes are passed as a mask (bit i = axis i), eps as a number or undefined. */
 export interface Addon {
   readonly build: { compiler: string; metal: boolean };
-  setErrorClass(constructor: typeof WeightNormError): void;
+  setErrorClass(errorClass: typeof WeightNormError): void;
   /** Every device this build knows, usable or not (`reason` says why not). */
   listDevices(): (DeviceInfo & { available: boolean })[];
   openQueue(type: string): NativeQueue;

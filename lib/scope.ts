@@ -61,6 +61,15 @@ function reach(value: unknown, keep: (tensor: Tensor) => void, seen = new Set<ob
  * inside is disposed. Throws ERR_ARGUMENT when `fn` returns a promise: what an async function makes later cannot be tracked.
  */
 export function scope<T>(fn: () => T): T {
+  return run(fn, release);
+}
+
+/** @internal {@link scope} around code that makes no parameters: it need not look for them in every live module. */
+export function temporaries<T>(fn: () => T): T {
+  return run(fn, disposeAll);
+}
+
+function run<T>(fn: () => T, release: (made: Set<Tensor>) => void): T {
   if (typeof fn !== 'function') fail('ERR_ARGUMENT', 'scope takes a function');
   const made = new Set<Tensor>();
   stack.push(made);
@@ -91,5 +100,9 @@ function release(made: Set<Tensor>): void {
   if (made.size === 0) return;
   const keep = (tensor: Tensor): unknown => made.delete(tensor);
   for (const module of liveModules()) visitTensors(module, keep);
+  disposeAll(made);
+}
+
+function disposeAll(made: Set<Tensor>): void {
   for (const tensor of made) tensor.dispose();
 }

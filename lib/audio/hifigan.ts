@@ -1,9 +1,10 @@
 import path from 'node:path';
 import type { TransformStream } from 'node:stream/web';
+import { integer } from '../axes.js';
 import { Device } from '../device.js';
 import type { DType } from '../dtype.js';
 import { describe, fail, WeightNormError } from '../errors.js';
-import { integer, narrow } from '../functional.js';
+import { narrow } from '../functional.js';
 import { checkPath, readText } from '../io/file.js';
 import { parseJson } from '../io/json.js';
 import { loadFolder } from '../io/safetensors-folder.js';
@@ -12,7 +13,7 @@ import { StreamPlan } from '../nn/streaming/plan.js';
 import type { Signal } from '../nn/streaming/signal.js';
 import type { Stream } from '../nn/streaming/stream.js';
 import { WeightNormConv1d, WeightNormConvTranspose1d } from '../nn/weight-norm-layers.js';
-import { scope, untracked } from '../scope.js';
+import { temporaries, untracked } from '../scope.js';
 import { nativeOf, Tensor } from '../tensor.js';
 import { checkHifiGanConfig, type HifiGanConfig } from './hifigan-config.js';
 import { checkMelConfig, type Mel, type MelConfig } from './mel.js';
@@ -118,7 +119,7 @@ export class HifiGan extends Module {
     const frames = this.#checkMel(mel);
     const alive = new Set<Tensor>();
     const step = (compute: () => Tensor, spent?: Tensor): Tensor => {
-      const result = scope(compute);
+      const result = temporaries(compute);
       alive.add(result);
       if (spent) {
         spent.dispose();
@@ -322,7 +323,7 @@ function layersOf(module: Module): number {
 
 /** Resolves when a tensor is computed, without reading more than one element of it. */
 async function finished(tensor: Tensor): Promise<void> {
-  const read = scope(() => ({ done: tensor.shape.reduce((part, _, axis) => narrow(part, axis, 0, 1), tensor).read() }));
+  const read = temporaries(() => ({ done: tensor.shape.reduce((part, _, axis) => narrow(part, axis, 0, 1), tensor).read() }));
   await read.done;
 }
 

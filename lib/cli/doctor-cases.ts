@@ -1,6 +1,9 @@
+import { reduceMask } from '../axes.js';
+import { type AnyConvOptions, convGeometry } from '../conv-options.js';
 import type { Device } from '../device.js';
 import type { DType } from '../dtype.js';
 import * as F from '../functional.js';
+import { type ConvFusion, convFused, scales } from '../fused.js';
 import type { Tensor } from '../tensor.js';
 
 /**
@@ -61,17 +64,17 @@ function normCases(): DoctorCase[] {
 const isHeavy = (shape: readonly number[]): boolean => shape.reduce((a, b) => a * b, 1) > 1e6;
 
 function gainOf(randn: Make['randn'], shape: number[], axes: F.NormAxes): Tensor {
-  const mask = F.reduceMask(shape.length, axes);
+  const mask = reduceMask(shape.length, axes);
   return randn(...shape.map((dim, axis) => ((mask >> axis) & 1 ? 1 : dim)));
 }
 
 function convCases(): DoctorCase[] {
-  const fused: [string, F.ConvFusion][] = [
+  const fused: [string, ConvFusion][] = [
     ['plain', {}],
     ['leaky ReLU before, tanh after', { pre: { kind: 'leakyRelu', param: 0.1 }, post: { kind: 'tanh' } }],
     ['ELU before, GELU after', { pre: { kind: 'elu', param: 1 }, post: { kind: 'gelu' } }],
   ];
-  const shapes: { name: string; x: number[]; w: number[]; options: F.AnyConvOptions; transposed?: boolean }[] = [
+  const shapes: { name: string; x: number[]; w: number[]; options: AnyConvOptions; transposed?: boolean }[] = [
     { name: '40 to 24 channels, kernel 3', x: [2, 40, 70], w: [24, 40, 3], options: { padding: 1 } },
     { name: '33 to 65 channels, kernel 7, dilation 3', x: [1, 33, 100], w: [65, 33, 7], options: { padding: 9, dilation: 3 } },
     { name: '128 to 128 channels', x: [1, 128, 130], w: [128, 128, 3], options: { padding: 1 } },
@@ -101,7 +104,7 @@ function convCases(): DoctorCase[] {
         run: ({ randn, device }) => {
           const scale = device.randn([transposed ? (w[0] as number) : outputs], { seed: 99 });
           return [
-            F.convFused(randn(...x), randn(...w), randn(outputs), F.convGeometry(w.slice(2), options, transposed), {
+            convFused(randn(...x), randn(...w), randn(outputs), convGeometry(w.slice(2), options, transposed), {
               ...fusion,
               scale,
               scalePerInput: transposed,
@@ -182,7 +185,7 @@ function otherCases(): DoctorCase[] {
     {
       name: 'scales of several layers at once',
       run: ({ randn }) =>
-        F.scales([
+        scales([
           { v: randn(8, 30), g: randn(8, 1), reduce: 2, eps: undefined },
           { v: randn(16, 5, 7), g: randn(16, 1, 1), reduce: 6, eps: 1e-12 },
           { v: randn(12, 40), g: randn(1, 40), reduce: 1, eps: undefined },

@@ -1,7 +1,8 @@
+import { integer } from '../axes.js';
 import { Device, deviceOf } from '../device.js';
 import { type DType, dtypeCode } from '../dtype.js';
 import { describe, fail } from '../errors.js';
-import { type ActivationSpec, activate, integer } from '../functional.js';
+import { type ActivationSpec, activate } from '../fused.js';
 import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { channelsFirst, channelsLast, checkLayout, type Layout } from './layout.js';

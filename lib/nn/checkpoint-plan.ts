@@ -1,4 +1,5 @@
-import { type NormAxes, weightNorm } from '../functional.js';
+import type { NormAxes } from '../axes.js';
+import { weightNorm } from '../functional.js';
 import type { Tensor } from '../tensor.js';
 import { convertedGainShape, convertedShape, convertGain, convertWeight, type Layout } from './layout.js';
 import type { Module } from './module.js';

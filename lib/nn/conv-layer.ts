@@ -1,15 +1,7 @@
+import { integer } from '../axes.js';
+import { type AnyConvOptions, type ConvOptions, type ConvTransposeOptions, convGeometry, type Extent, extents, type PaddingMode } from '../conv-options.js';
 import { describe, fail } from '../errors.js';
-import {
-  type AnyConvOptions,
-  type ConvOptions,
-  type ConvTransposeOptions,
-  convFused,
-  convGeometry,
-  type Extent,
-  extents,
-  integer,
-  type PaddingMode,
-} from '../functional.js';
+import { convFused } from '../fused.js';
 import type { ConvGeometry } from '../native.js';
 import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';

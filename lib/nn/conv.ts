@@ -1,4 +1,4 @@
-import type { Extent } from '../functional.js';
+import type { Extent } from '../conv-options.js';
 import { ConvLayer, type ConvLayerOptions, type ConvTransposeLayerOptions } from './conv-layer.js';
 
 /** Cross-correlation of x [N, inChannels, L] with weight [outChannels, inChannels/groups, kernelSize], plus bias; y [N, outChannels, L']. */

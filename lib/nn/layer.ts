@@ -1,7 +1,7 @@
 import { Device, deviceOf } from '../device.js';
 import { type DType, dtypeCode } from '../dtype.js';
 import { describe, fail } from '../errors.js';
-import type { ActivationSpec } from '../functional.js';
+import type { ActivationSpec } from '../fused.js';
 import { untracked } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { Module } from './module.js';

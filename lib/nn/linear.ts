@@ -1,4 +1,5 @@
-import { activate, integer, linearFused } from '../functional.js';
+import { integer } from '../axes.js';
+import { activate, linearFused } from '../fused.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { Layer, type LayerFusion, type LayerOptions } from './layer.js';
 import type { Layout } from './layout.js';

@@ -1,5 +1,6 @@
+import { checkEps, type NormAxes, reduceMask, type WeightNormOptions } from '../axes.js';
 import { describe, fail } from '../errors.js';
-import { checkEps, type NormAxes, reduceMask, type WeightNormOptions, weightNorm } from '../functional.js';
+import { weightNorm } from '../functional.js';
 import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { Derived } from './derived.js';

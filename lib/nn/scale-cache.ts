@@ -1,4 +1,4 @@
-import { scales } from '../functional.js';
+import { scales } from '../fused.js';
 import { addon } from '../native.js';
 import { liveModules, untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';

@@ -1,4 +1,5 @@
-import type { Extent, WeightNormOptions } from '../functional.js';
+import type { WeightNormOptions } from '../axes.js';
+import type { Extent } from '../conv-options.js';
 import type { Tensor } from '../tensor.js';
 import { Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d } from './conv.js';
 import type { ConvLayerOptions, ConvTransposeLayerOptions } from './conv-layer.js';

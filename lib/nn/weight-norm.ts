@@ -1,5 +1,6 @@
+import { reduceMask, type WeightNormOptions } from '../axes.js';
 import { describe, fail } from '../errors.js';
-import { norm as normOf, reduceMask, type WeightNormOptions } from '../functional.js';
+import { norm as normOf } from '../functional.js';
 import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { convertedGainShape, convertedShape, convertGain, convertWeight } from './layout.js';

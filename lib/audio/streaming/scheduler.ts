@@ -1,5 +1,5 @@
+import { integer } from '../../axes.js';
 import { describe, fail, WeightNormError } from '../../errors.js';
-import { integer } from '../../functional.js';
 import { type Computation, compute, nextPiece, type Piece } from './batch.js';
 import type { Slab } from './slab.js';
 import type { Job, Voice } from './voice.js';

@@ -1,5 +1,6 @@
+import type { PaddingMode } from '../../conv-options.js';
 import { fail } from '../../errors.js';
-import { add, narrow, type PaddingMode, pad } from '../../functional.js';
+import { add, narrow, pad } from '../../functional.js';
 import type { Tensor } from '../../tensor.js';
 import { type Advance, idle, type Position, type StreamNode } from './node.js';
 

@@ -1,0 +1,106 @@
+import { addon, type ConvGeometry, type NativeActivation, type NativeTensor } from './native.js';
+import { nativeOf, type Tensor, wrap } from './tensor.js';
+
+export type ActivationKind = 'none' | 'leakyRelu' | 'relu' | 'elu' | 'gelu' | 'silu' | 'sigmoid' | 'tanh' | 'snake' | 'exp' | 'sin' | 'pow';
+
+/** @internal Activation codes of the add-on (core::Act). */
+export const activationKinds: Readonly<Record<ActivationKind, number>> = {
+  none: 0,
+  leakyRelu: 1,
+  relu: 2,
+  elu: 3,
+  gelu: 4,
+  silu: 5,
+  sigmoid: 6,
+  tanh: 7,
+  snake: 8,
+  exp: 9,
+  sin: 10,
+  pow: 11,
+};
+
+/** An activation that a convolution or product can fuse. */
+export interface ActivationSpec {
+  kind: ActivationKind;
+  /** Slope of leakyRelu, alpha of elu, exponent of pow. */
+  param?: number;
+  /** Snake's per-channel alpha. */
+  alpha?: Tensor;
+  logScale?: boolean;
+}
+
+/** @internal What a layer fuses into its convolution. */
+export interface ConvFusion {
+  scale?: Tensor | undefined;
+  scalePerInput?: boolean;
+  residual?: Tensor | undefined;
+  running?: Tensor | undefined;
+  pre?: ActivationSpec | undefined;
+  post?: ActivationSpec | undefined;
+  outScale?: number | undefined;
+}
+
+/** @internal Norm scales of many layers in one operation. */
+export function scales(segments: { v: Tensor; g: Tensor; reduce: number; eps: number | undefined }[]): Tensor[] {
+  const device = (segments[0] as { v: Tensor }).v.device;
+  return addon
+    .scales(
+      segments.map((s) => nativeOf(s.v, 'weight_v')),
+      segments.map((s) => nativeOf(s.g, 'weight_g')),
+      segments.map((s) => s.reduce),
+      segments.map((s) => s.eps),
+    )
+    .map((handle) => wrap(handle, device));
+}
+
+export function maybe(tensor: Tensor | null | undefined, argument: string): NativeTensor | null {
+  return tensor == null ? null : nativeOf(tensor, argument);
+}
+
+function nativeActivation(spec: ActivationSpec | undefined): NativeActivation | null {
+  if (!spec || spec.kind === 'none') return null;
+  return { kind: activationKinds[spec.kind], param: spec.param ?? 0, logScale: spec.logScale ?? false, alpha: maybe(spec.alpha, 'alpha') };
+}
+
+/** @internal linear with the norm scale and activation of a layer. */
+export function linearFused(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null | undefined,
+  fusion: { scale?: Tensor | undefined; post?: ActivationSpec | undefined },
+): Tensor {
+  return wrap(
+    addon.linear(nativeOf(x, 'x'), nativeOf(weight, 'weight'), maybe(bias, 'bias'), maybe(fusion.scale, 'scale'), nativeActivation(fusion.post)),
+    x.device,
+  );
+}
+
+/** @internal A convolution with everything a layer fuses into it. */
+export function convFused(x: Tensor, weight: Tensor, bias: Tensor | null | undefined, geometry: ConvGeometry, fusion: ConvFusion): Tensor {
+  let numbers = geometry;
+  if (fusion.outScale !== undefined || fusion.scalePerInput) {
+    numbers = geometry.slice();
+    numbers[12] = fusion.outScale ?? 1;
+    if (fusion.scalePerInput) numbers[13] = (numbers[13] as number) | 2;
+  }
+  return wrap(
+    addon.conv(
+      nativeOf(x, 'x'),
+      nativeOf(weight, 'weight'),
+      maybe(bias, 'bias'),
+      maybe(fusion.scale, 'scale'),
+      maybe(fusion.residual, 'residual'),
+      maybe(fusion.running, 'running'),
+      numbers,
+      nativeActivation(fusion.pre),
+      nativeActivation(fusion.post),
+    ),
+    x.device,
+  );
+}
+
+/** @internal Any activation, elementwise. */
+export function activate(x: Tensor, spec: ActivationSpec): Tensor {
+  const handle = nativeOf(x, 'x');
+  return wrap(addon.activation(handle, nativeActivation(spec) as NativeActivation), x.device);
+}

@@ -15,10 +15,7 @@ export function buildTypeScript() {
     path.join(fresh, 'index.mjs'),
     `import weightnorm from './index.js';\n\nexport const { ${names.join(', ')} } = weightnorm;\nexport default weightnorm;\n`,
   );
-  writeFileSync(
-    path.join(fresh, 'index.d.mts'),
-    `import weightnorm = require('./index.js');\n\nexport * from './index.js';\nexport default weightnorm;\n`,
-  );
+  writeFileSync(path.join(fresh, 'index.d.mts'), `import weightnorm = require('./index.js');\n\nexport * from './index.js';\nexport default weightnorm;\n`);
   chmodSync(path.join(fresh, 'cli', 'main.js'), 0o755);
   rmSync(dist, { recursive: true, force: true });
   renameSync(fresh, dist);

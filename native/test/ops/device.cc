@@ -32,8 +32,8 @@ void allocator() {
   check(device->cachedBytes() == 0, "trim empties the cache");
 
   std::vector<uint64_t> impossible{uint64_t{1} << 55, uint64_t{1} << 62};
-#if !defined(__SANITIZE_ADDRESS__)
-  // Addressable, but more than any machine has; the address sanitizer ends the process instead of refusing it.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // Addressable, but more than any machine has; sanitizers end the process instead of refusing it.
   impossible.push_back(uint64_t{1} << 46);
 #endif
   for (const uint64_t bytes : impossible) {

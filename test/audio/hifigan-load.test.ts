@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { audio, Device, io, nn, type Tensor } from 'weightnorm';
+import { collectGarbage } from '../support/collect';
 import { safetensorsBytes, temporaryFolder } from '../support/files';
 
 const folder = temporaryFolder();
@@ -61,6 +62,7 @@ test('a checkpoint folded by foldCheckpoint loads', async () => {
 
 describe('a folder that is no model', () => {
   const refused = async (at: string, code: string, message: RegExp): Promise<void> => {
+    await collectGarbage();
     const before = cpu.memory().tensors;
     const error = await audio.HifiGan.load(at, { device: cpu }).then(
       () => null,

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { audio, Device, Tensor, WeightNormError } from 'weightnorm';
 import { runNode } from '../support/child';
+import { collectGarbage } from '../support/collect';
 import { randomCut } from '../support/cuts';
 import { devices } from '../support/devices';
 import { generator, values } from '../support/random';
@@ -189,6 +190,7 @@ describe('a stream', () => {
 
   test('an aborted one is freed at once, and its pushes reject', async () => {
     await cpu.synchronize();
+    await collectGarbage();
     const before = cpu.memory().tensors;
     const controller = new AbortController();
     const stream = vocoder.stream({ signal: controller.signal });
@@ -214,6 +216,7 @@ describe('a stream', () => {
     expect((await collect(cpu.tensor(mel.data, { shape: [6, 60] }))).samples).toEqual(expected);
     expect((await collect([frames(mel, 0, 3), frames(mel, 3, 60)])).samples).toEqual(expected);
     await cpu.synchronize();
+    await collectGarbage();
     const before = cpu.memory().tensors;
     let [given, ended] = [0, false];
     const source = async function* () {
@@ -250,6 +253,7 @@ describe('a stream', () => {
     expect(join(parts)).toEqual(expected);
 
     await cpu.synchronize();
+    await collectGarbage();
     const before = cpu.memory().tensors;
     given = 0;
     const reader = source(10_000).pipeThrough(vocoder.transformStream()).getReader();
@@ -301,6 +305,7 @@ describe('a stream', () => {
     const alone = one.stateBytes;
     one.dispose();
     await cpu.synchronize();
+    await collectGarbage();
     const before = cpu.memory().liveBytes;
     const streams = Array.from({ length: 8 }, () => vocoder.stream());
     await Promise.all(streams.map((stream) => stream.push(frames(mel, 0, 20))));

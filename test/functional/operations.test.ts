@@ -192,6 +192,8 @@ describe.each(devices)('operations on %s', (_, device) => {
         [3, 5, 7],
         [1, 40, 33],
         [17, 64, 48],
+        // Large enough for Metal Performance Shaders.
+        [260, 260, 260],
       ]
     : [
         [1, 1, 1],

@@ -15,8 +15,10 @@ const age = (file) => (existsSync(path.join(root, file)) ? statSync(path.join(ro
 
 export async function ensureBuilt() {
   if (age('node_modules/.package-lock.json') < age('package-lock.json') - 1000 || age('node_modules/.package-lock.json') < 0) {
-    // Not `npm ci`: it refuses a lock file that lacks the optional binaries of other platforms.
-    run('npm', ['install', '--no-save', '--no-audit', '--no-fund']);
+    // Not `npm ci`: it refuses a lock file that lacks the optional binaries of other platforms. It has those of Linux, and npm
+    // takes it to be complete: elsewhere it is left aside. What package.json names is exact.
+    const lock = process.platform === 'linux' ? [] : ['--no-package-lock'];
+    run('npm', ['install', '--no-save', '--no-audit', '--no-fund', ...lock]);
   }
   const native = Math.max(...['native', 'binding.gyp', 'sources.json', 'scripts/embed-kernels.mjs'].map(newest));
   if (age('build/Release/weightnorm.node') < native) {

@@ -1,5 +1,6 @@
-// Formatting and lint of TypeScript (biome) and formatting of native code (clang-format), as CI checks them; --fix mends.
+// Formatting and lint of TypeScript (biome), formatting of native code (clang-format) and lint of workflows, as CI checks them; --fix mends.
 import { spawnSync } from 'node:child_process';
+import { lintWorkflows } from './lint-workflows.mjs';
 import { root, run, tool } from './run.mjs';
 
 const fix = process.argv.includes('--fix');
@@ -18,3 +19,4 @@ const files = spawnSync(
   .stdout.split('\n')
   .filter((file) => file && !file.startsWith('test/apple/include'));
 run(clangFormat, [fix ? '-i' : '--dry-run', ...(fix ? [] : ['--Werror']), ...files]);
+if (!(await lintWorkflows())) process.exit(1);

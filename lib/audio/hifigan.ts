@@ -5,9 +5,8 @@ import { Device } from '../device.js';
 import type { DType } from '../dtype.js';
 import { describe, fail, WeightNormError } from '../errors.js';
 import { narrow } from '../functional.js';
-import { checkPath, readText } from '../io/file.js';
+import { readText } from '../io/file.js';
 import { parseJson } from '../io/json.js';
-import { loadFolder } from '../io/safetensors-folder.js';
 import { Module } from '../nn/module.js';
 import { StreamPlan } from '../nn/streaming/plan.js';
 import type { Signal } from '../nn/streaming/signal.js';
@@ -16,6 +15,7 @@ import { WeightNormConv1d, WeightNormConvTranspose1d } from '../nn/weight-norm-l
 import { temporaries, untracked } from '../scope.js';
 import { nativeOf, Tensor } from '../tensor.js';
 import { checkHifiGanConfig, type HifiGanConfig } from './hifigan-config.js';
+import { folderOf, loadGenerator } from './hifigan-weights.js';
 import { checkMelConfig, type Mel, type MelConfig } from './mel.js';
 import { leaky, ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
 import { type MelSource, piecesOf, type SynthesizeStreamOptions, samplesOf, transformOf } from './streaming/pipes.js';
@@ -75,15 +75,17 @@ export class HifiGan extends Module {
   }
 
   /**
-   * Loads a generator from a folder with HiFi-GAN's `config.json` and its weights in one or more `*.safetensors`, in any
-   * spelling of weight norm. Parameters take `options.dtype`, float32 by default, whatever the file's.
+   * Loads a generator from a folder with HiFi-GAN's `config.json` and its weights: one or more `*.safetensors`, or else one
+   * checkpoint of torch (`*.pt`, `*.pth`, `*.ckpt`, or the last of `g_00000000`, …), of which only the generator is read; or from
+   * the path of one such file with the config beside it. Any spelling of weight norm will do. Parameters take `options.dtype`, float32 by default, whatever the file's.
    * @throws WeightNormError ERR_IO for missing files, ERR_FORMAT for bad ones, ERR_KEYS where the weights do not fit the config.
    */
   static async load(directory: string, options: HifiGanOptions = {}): Promise<HifiGan> {
-    const file = path.join(checkPath(directory, 'directory'), 'config.json');
+    const folder = await folderOf(directory);
+    const file = path.join(folder, 'config.json');
     const config = checkHifiGanConfig(parseJson(await readText(file, largestConfig), file), file);
     const device = options.device ?? Device.default();
-    const state = await loadFolder(directory, device);
+    const state = await loadGenerator(directory, folder, device);
     const model = new HifiGan(config, { ...options, device, init: 'zeros' });
     try {
       model.loadStateDict(state);

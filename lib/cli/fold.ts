@@ -1,11 +1,12 @@
-import { foldCheckpoint } from '../io/fold-checkpoint.js';
+import { foldCheckpoint } from '../io/convert-checkpoint.js';
 import { type Command, required } from './command.js';
 
 export const fold: Command = {
-  help: `Usage: weightnorm fold <in.safetensors> -o <out.safetensors> [options]
+  help: `Usage: weightnorm fold <in> -o <out.safetensors> [options]
 
-Writes the checkpoint with every weight-normalised weight, in either of torch's spellings (weight_g and weight_v, or
-parametrizations.weight.original0 and original1), as a plain weight. Everything else is copied byte for byte.
+Writes the checkpoint (safetensors, torch or .npz) with every weight-normalised weight, in either of torch's spellings (weight_g and weight_v, or
+parametrizations.weight.original0 and original1), as a plain weight. Everything else is copied byte for byte. Parts of a
+nested checkpoint are picked by weightnorm convert.
 
 Options:
   -o, --output   the file to write; it may be the input`,

@@ -1,19 +1,21 @@
-import { withInput } from '../io/file.js';
-import { readHeader, type StoredTensor } from '../io/safetensors-header.js';
+import { type Checkpoint, withCheckpoint } from '../io/checkpoint.js';
+import type { StoredTensor } from '../io/stored.js';
+import type { TorchValue } from '../io/torch/flatten.js';
 import { parseNormedKey } from '../io/weight-norm-keys.js';
 import type { Command } from './command.js';
 
 export const inspect: Command = {
-  help: `Usage: weightnorm inspect <file.safetensors> [options]
+  help: `Usage: weightnorm inspect <file> [options]
 
-Lists the tensors of a checkpoint with their dtypes, shapes and sizes, and how each layer spells its weight.
+Lists the tensors of a checkpoint (safetensors, torch or .npz) with their dtypes, shapes and sizes, and how each layer spells its weight; of a
+torch file also the numbers and the text beside them. Nothing of the file is run, and no tensor is loaded.
 
 Options:`,
   positionals: ['the input file'],
   options: {},
   run: async ({ positionals }) => {
     const path = positionals[0] as string;
-    const { bytes, tensors, metadata } = await withInput(path, async (file) => ({ bytes: file.size, ...(await readHeader(file)) }));
+    const { format, bytes, tensors, metadata, values } = await withCheckpoint(path, async (checkpoint): Promise<Checkpoint> => checkpoint);
     const layers = spellings(tensors);
     const parameters = tensors.reduce((sum, tensor) => sum + elements(tensor), 0);
     const kinds = [...new Set(layers.map(({ spelling }) => spelling))];
@@ -21,11 +23,13 @@ Options:`,
     return {
       json: {
         file: path,
+        format,
         bytes,
         parameters,
         metadata: metadata ?? {},
         tensors: tensors.map((tensor) => ({ name: tensor.name, dtype: tensor.dtype, shape: tensor.shape, parameters: elements(tensor), bytes: tensor.bytes })),
         layers,
+        values: Object.fromEntries([...values].map(([name, value]) => [name, plain(value)])),
       },
       lines: [
         ...table(
@@ -38,7 +42,9 @@ Options:`,
           layers.map(({ name, spelling }) => [name, spelling]),
         ),
         '',
+        ...[...values].map(([name, value]) => `value       ${printable(name)}: ${shortened(printable(String(JSON.stringify(plain(value)))))}`),
         ...Object.entries(metadata ?? {}).map(([key, value]) => `metadata    ${printable(key)}: ${printable(value)}`),
+        `format      ${format}`,
         `weights     ${layers.length}${summary ? `: ${summary}` : ''}`,
         `parameters  ${parameters} in ${tensors.length} tensors`,
         `bytes       ${bytes}`,
@@ -49,6 +55,17 @@ Options:`,
 
 function elements({ shape }: StoredTensor): number {
   return shape.reduce((product, dim) => product * dim, 1);
+}
+
+/** What JSON can say of a value: bytes in hexadecimal, and as text the numbers that it does not know. */
+function plain(value: TorchValue): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
+  if (Array.isArray(value)) return value.map(plain);
+  return typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)) ? String(value) : value;
+}
+
+function shortened(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 197)}...` : text;
 }
 
 /** The weights of a checkpoint, and how each is spelled: 'weight_g/weight_v', 'parametrizations' or 'plain'. */

@@ -9,6 +9,7 @@ import { version } from './version.js';
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<Command> }>> = {
   synth: { summary: 'resynthesise a recording, or a mel spectrogram, with a neural vocoder', load: async () => (await import('./synth.js')).synth },
   fold: { summary: 'replace the weight-normalised weights of a checkpoint by plain ones', load: async () => (await import('./fold.js')).fold },
+  convert: { summary: 'write a torch, npz or safetensors checkpoint as safetensors', load: async () => (await import('./convert.js')).convert },
   doctor: { summary: 'check every kernel of this machine against the CPU', load: async () => (await import('./doctor.js')).doctor },
   bench: { summary: 'measure this machine, also beside other libraries', load: async () => (await import('./bench.js')).bench },
   inspect: { summary: 'list the tensors of a checkpoint and how its weights are normalised', load: async () => (await import('./inspect.js')).inspect },

@@ -19,7 +19,8 @@ taken as the spectrogram itself: natural logarithms, [bands, frames].
 
 Options:
   -o, --output   the WAV file to write (16-bit PCM)
-  --model        folder with config.json and *.safetensors (default: the bundled voice)
+  --model        folder with config.json and *.safetensors or a torch checkpoint, or the path of a checkpoint beside
+                 its config.json (default: the bundled voice)
   --device       metal or cpu (default: metal where there is one)
   --algorithm    auto or direct: direct gives the same samples however the work is cut (default: auto)
   --stream       synthesise piece by piece and write as it goes; says when the first sample was there`,

@@ -77,13 +77,22 @@ export class InputFile {
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     if (offset + length > this.size)
       fail('ERR_FORMAT', `${this.path}: is ${this.size} bytes long and ends inside data that goes on to byte ${offset + length}`);
-    const bytes = new Uint8Array(length);
+    const bytes = allocate(length, this.path);
     await this.readInto(bytes, offset);
     return bytes;
   }
 
   async close(): Promise<void> {
     await this.#handle.close();
+  }
+}
+
+/** Zeroed bytes in a buffer of their own; ERR_MEMORY where there is no room for them. */
+export function allocate(length: number, path: string): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(length);
+  } catch (error) {
+    fail('ERR_MEMORY', `${path}: ${length} bytes of it do not fit into memory`, error);
   }
 }
 

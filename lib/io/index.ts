@@ -1,3 +1,5 @@
-export { type FoldOptions, foldCheckpoint } from './fold-checkpoint.js';
+export { type ConvertOptions, convertCheckpoint, type FoldOptions, foldCheckpoint } from './convert-checkpoint.js';
+export { type LoadedCheckpoint, type LoadedTensors, type LoadOptions, loadNpz, loadSafetensors, loadTorch, type TorchOptions } from './load.js';
 export { loadNpy, type NpyArray, saveNpy } from './npy.js';
-export { type LoadedTensors, type LoadOptions, loadSafetensors, saveSafetensors } from './safetensors.js';
+export { saveSafetensors } from './safetensors.js';
+export type { TorchScalar, TorchValue } from './torch/flatten.js';

@@ -1,5 +1,5 @@
 import { describe, fail } from '../errors.js';
-import { decodeUtf8, type InputFile, withInput, writeAtomically } from './file.js';
+import { decodeUtf8, withInput, writeAtomically } from './file.js';
 import { widenHalf } from './half.js';
 
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
@@ -18,7 +18,11 @@ export interface NpyArray {
  */
 export async function loadNpy(path: string): Promise<NpyArray> {
   return withInput(path, async (file) => {
-    const { descr, shape, offset } = await readNpyHeader(file);
+    const header = await readNpyHeader({ what: path, size: file.size, read: (at, length) => file.read(at, length) });
+    const { descr, shape, offset } = header;
+    const bad = (message: string): never => fail('ERR_FORMAT', `${path}: ${message}`);
+    if (!(descr in itemBytes)) bad(`dtype is '${descr}'; '<f2', '<f4' and '<f8' (little-endian floats) are allowed`);
+    if (header.fortran) bad('is in Fortran order; save it with numpy.ascontiguousarray');
     const size = shape.reduce((product, dim) => product * dim, 1);
     const bytes = size * (itemBytes[descr] as number);
     if (offset + bytes !== file.size) {
@@ -30,8 +34,26 @@ export async function loadNpy(path: string): Promise<NpyArray> {
   });
 }
 
-async function readNpyHeader(file: InputFile): Promise<{ descr: string; shape: number[]; offset: number }> {
-  const bad = (message: string): never => fail('ERR_FORMAT', `${file.path}: ${message}`);
+/** The bytes of a `.npy` file, wherever they are. */
+export interface NpySource {
+  /** Names it in messages. */
+  what: string;
+  size: number;
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export interface NpyHeader {
+  /** NumPy's name of the dtype, such as '<f4'. */
+  descr: string;
+  fortran: boolean;
+  shape: number[];
+  /** Where the data begins. */
+  offset: number;
+}
+
+/** Reads what a `.npy` file says before its data; ERR_FORMAT, naming it, where that is malformed. */
+export async function readNpyHeader(file: NpySource): Promise<NpyHeader> {
+  const bad = (message: string): never => fail('ERR_FORMAT', `${file.what}: ${message}`);
   if (file.size < 12) bad(`is ${file.size} bytes long; that is too short for a .npy file`);
   const start = await file.read(0, 12);
   if (magic.some((byte, i) => start[i] !== byte)) bad("is not a .npy file: it does not start with '\\x93NUMPY'");
@@ -43,12 +65,12 @@ async function readNpyHeader(file: InputFile): Promise<{ descr: string; shape: n
   if (length > largestHeader || prefix + length > file.size)
     bad(`header length is ${length}; the file has ${file.size} bytes, and at most ${largestHeader} are allowed`);
   const header = await file.read(prefix, length);
-  const text = (version === 3 ? decodeUtf8(header, `${file.path}: header`) : Buffer.from(header).toString('latin1')).trim();
+  const text = (version === 3 ? decodeUtf8(header, `${file.what}: header`) : Buffer.from(header).toString('latin1')).trim();
   return { ...parseDictionary(text, bad), offset: prefix + length };
 }
 
 /** Parses the header's Python dictionary, whose three keys may come in any order. */
-function parseDictionary(text: string, bad: (message: string) => never): { descr: string; shape: number[] } {
+function parseDictionary(text: string, bad: (message: string) => never): Omit<NpyHeader, 'offset'> {
   const fields = new Map<string, string>();
   const body = /^\{(.*)\}$/s.exec(text)?.[1] ?? bad(`header is ${describe(text)}; it must be a Python dictionary`);
   const rest = body.replace(
@@ -65,15 +87,13 @@ function parseDictionary(text: string, bad: (message: string) => never): { descr
   if (rest.trim() !== '' || descr === undefined || dims === undefined || (order !== 'True' && order !== 'False')) {
     return bad(`header is ${describe(text)}; it must give descr, fortran_order and shape`);
   }
-  if (!(descr in itemBytes)) bad(`dtype is '${descr}'; '<f2', '<f4' and '<f8' (little-endian floats) are allowed`);
-  if (order === 'True') bad('is in Fortran order; save it with numpy.ascontiguousarray');
   const shape = dims
     .slice(1, -1)
     .split(',')
     .map((dim) => dim.trim().replace(/L$/, ''))
     .filter((dim, i, all) => dim !== '' || i < all.length - 1)
     .map((dim) => (/^\d+$/.test(dim) ? Number(dim) : bad(`shape is ${describe(dims)}; it must be a tuple of integers`)));
-  return { descr, shape };
+  return { descr, fortran: order === 'True', shape };
 }
 
 /**

@@ -4,12 +4,11 @@ import type { Device } from '../device.js';
 import { describe, fail } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { ioError } from './file.js';
-import { type LoadedTensors, loadSafetensors } from './safetensors.js';
+import { type LoadedTensors, loadSafetensors } from './load.js';
 
 /** Every tensor of every `*.safetensors` of a folder. Throws ERR_FORMAT where two files hold a tensor of one name. */
 export async function loadFolder(directory: string, device: Device): Promise<LoadedTensors> {
   const names = (await readdir(directory).catch((error) => ioError(directory, 'read', error))).filter((name) => name.endsWith('.safetensors')).sort();
-  if (names.length === 0) fail('ERR_IO', `${directory}: there is no *.safetensors file with the weights`);
   const all: LoadedTensors = Object.assign(new Map<string, Tensor>(), { skipped: [] as string[] });
   try {
     for (const name of names) {

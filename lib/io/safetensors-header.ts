@@ -1,38 +1,7 @@
 import { describe, fail } from '../errors.js';
 import { decodeUtf8, type InputFile } from './file.js';
 import { parseJson } from './json.js';
-
-/** Bytes of one element of each dtype of the format that fills whole bytes. */
-export const elementBytes: Readonly<Record<string, number>> = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  F8_E8M0: 1,
-  U16: 2,
-  I16: 2,
-  F16: 2,
-  BF16: 2,
-  U32: 4,
-  I32: 4,
-  F32: 4,
-  U64: 8,
-  I64: 8,
-  F64: 8,
-  C64: 8,
-};
-
-/** One tensor of a safetensors file. */
-export interface StoredTensor {
-  name: string;
-  /** The format's own name: 'F32', 'BF16', 'I64', … */
-  dtype: string;
-  shape: number[];
-  /** Absolute position in the file, in bytes. */
-  offset: number;
-  bytes: number;
-}
+import { elementBytes, type StoredTensor } from './stored.js';
 
 /** What a safetensors file says before its data. */
 export interface SafetensorsHeader {

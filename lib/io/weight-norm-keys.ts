@@ -1,16 +1,16 @@
 import { describe, fail } from '../errors.js';
-import type { StoredTensor } from './safetensors-header.js';
+import type { StoredTensor } from './stored.js';
 
 /** How a checkpoint spells one weight-normalised weight. */
 export type Spelling = 'weight_g/weight_v' | 'parametrizations';
 
 /** A weight that a checkpoint stores as magnitude g and direction v. */
-export interface NormedWeight {
+export interface NormedWeight<T extends StoredTensor = StoredTensor> {
   /** Name of the plain weight, for example 'resblocks.0.convs1.0.weight'. */
   name: string;
   spelling: Spelling;
-  g: StoredTensor;
-  v: StoredTensor;
+  g: T;
+  v: T;
 }
 
 /** Matches torch's old hook: NAME_g and NAME_v for a parameter called weight or weight_…, as in recurrent layers. */
@@ -31,9 +31,9 @@ export function parseNormedKey(key: string): { name: string; spelling: Spelling;
  * The weight-normalised weights among the tensors of a checkpoint, in the order of their v. Throws ERR_FORMAT, naming file and
  * tensor, where g or v has no partner, one weight is spelled twice, or g's shape fits no norm of v.
  */
-export function findNormedWeights(tensors: readonly StoredTensor[], path: string): NormedWeight[] {
+export function findNormedWeights<T extends StoredTensor>(tensors: readonly T[], path: string): NormedWeight<T>[] {
   const keys = new Set(tensors.map(({ name }) => name));
-  const found = new Map<string, { spelling: Spelling; g?: StoredTensor; v?: StoredTensor }>();
+  const found = new Map<string, { spelling: Spelling; g?: T; v?: T }>();
   for (const tensor of tensors) {
     const key = parseNormedKey(tensor.name);
     if (!key) continue;
@@ -44,7 +44,7 @@ export function findNormedWeights(tensors: readonly StoredTensor[], path: string
     weight[part] = tensor;
     found.set(name, weight);
   }
-  const weights: NormedWeight[] = [];
+  const weights: NormedWeight<T>[] = [];
   for (const [name, { spelling, g, v }] of found) {
     if (!g || !v) fail('ERR_FORMAT', `${path}: tensor ${describe((g ?? v)?.name)} has no partner: weight ${describe(name)} needs both g and v`);
     normAxes(g, v, path);

@@ -60,6 +60,59 @@ test('a checkpoint folded by foldCheckpoint loads', async () => {
   expect(nn.foldWeightNorm(b).length).toBe(78);
 });
 
+describe('checkpoints of torch', () => {
+  const golden = (name: string): string => path.join('test', 'golden', 'torch', name);
+  const { mel: torchMel, samples } = JSON.parse(readFileSync(golden('vocoder.json'), 'utf8'));
+  const spoken = async (given: string): Promise<void> => {
+    const model = await audio.HifiGan.load(given, { device: cpu });
+    const output = await model.synthesize({ data: Float32Array.from(torchMel.values), mels: 4, frames: 6 });
+    expect(output.length).toBe(48);
+    output.forEach((value, i) => expect(Math.abs(value - samples.values[i])).toBeLessThan(1e-6));
+    model.dispose();
+  };
+
+  test("HiFi-GAN's own g_02500000 in the old format, the last of its folder", async () => {
+    const at = directory('own');
+    copyFileSync(golden('g_00000010'), path.join(at, 'g_00000010'));
+    copyFileSync(golden('g_02500000'), path.join(at, 'g_02500000'));
+    copyFileSync(golden('do_00000010'), path.join(at, 'do_02500000'));
+    await spoken(at);
+  });
+
+  test('a checkpoint with the discriminator in it, by its path', async () => {
+    const at = directory('lightning');
+    copyFileSync(golden('lightning.ckpt'), path.join(at, 'last.ckpt'));
+    copyFileSync(golden('g_02500000'), path.join(at, 'generator.pth'));
+    await spoken(path.join(at, 'last.ckpt'));
+    await spoken(path.join(at, 'generator.pth'));
+    await expect(audio.HifiGan.load(at, { device: cpu })).rejects.toMatchObject({
+      code: 'ERR_IO',
+      message: `${at}: there are several checkpoints, "generator.pth", "last.ckpt"; give the path of one of them`,
+    });
+  });
+
+  test('safetensors and npz by their paths', async () => {
+    const at = directory('others');
+    const file = path.join(at, 'g.safetensors');
+    await io.convertCheckpoint(golden('lightning.ckpt'), file, { key: 'state_dict.generator' });
+    await spoken(at);
+    await spoken(file);
+  });
+
+  test('a checkpoint of two generators says so', async () => {
+    const at = directory('twins');
+    const state = [...(await io.loadTorch(golden('g_02500000'), { device: cpu, key: 'generator' }))];
+    await io.saveSafetensors(
+      path.join(at, 'twins.safetensors'),
+      new Map(['a', 'b'].flatMap((key) => state.map(([name, tensor]) => [`${key}.${name}`, tensor]))),
+    );
+    await expect(audio.HifiGan.load(path.join(at, 'twins.safetensors'), { device: cpu })).rejects.toMatchObject({
+      code: 'ERR_KEYS',
+      message: expect.stringMatching(/holds several generators, below the keys "a", "b"; write one of them to a file of its own/),
+    });
+  });
+});
+
 describe('a folder that is no model', () => {
   const refused = async (at: string, code: string, message: RegExp): Promise<void> => {
     await collectGarbage();

@@ -14,10 +14,10 @@ describe('the program', () => {
   test('--help lists the commands', async () => {
     const { code, stdout, stderr } = await runCli(['--help']);
     expect([code, stderr]).toEqual([0, '']);
-    for (const command of ['synth', 'fold', 'inspect']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    for (const command of ['synth', 'fold', 'convert', 'inspect']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   });
 
-  test.each(['synth', 'fold', 'inspect'])('%s --help shows its usage and its options', async (command) => {
+  test.each(['synth', 'fold', 'convert', 'inspect'])('%s --help shows its usage and its options', async (command) => {
     const { code, stdout, stderr } = await runCli([command, '--help']);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(new RegExp(`^Usage: weightnorm ${command} <`));
@@ -42,6 +42,14 @@ describe('the program', () => {
     ['two inputs', ['inspect', checkpoint, 'b'], /unexpected argument "b"/],
     ['no output', ['fold', checkpoint], /the output file \(-o out\.safetensors\) is missing/],
     ['an option without its value', ['fold', checkpoint, '-o'], /'-o, --output <value>' argument missing/],
+    ['convert to another layout', ['convert', checkpoint, '-o', 'x', '--layout', 'tf'], /--layout is "tf"; it must be torch or mlx/],
+    ['convert to mlx without the transposed layers', ['convert', checkpoint, '-o', 'x', '--layout', 'mlx'], /--transposed is missing; --layout mlx needs/],
+    ['transposed layers without mlx', ['convert', checkpoint, '-o', 'x', '--transposed', 'ups.*'], /--transposed goes with --layout mlx/],
+    [
+      'transposed layers misspelt',
+      ['convert', checkpoint, '-o', 'x', '--layout', 'mlx', '--transposed', 'ups=x'],
+      /--transposed is "ups=x"; it must be layers/,
+    ],
     ['synth without output', ['synth', 'examples/voice/sample-1.wav'], /the output file \(-o out\.wav\) is missing/],
     ['synth of another kind of file', ['synth', 'speech.mp3', '-o', 'x.wav'], /the input file is "speech\.mp3"; its name must end in \.wav or \.npy/],
     ['an unknown device', ['synth', 'a.wav', '-o', 'x.wav', '--device', 'tpu'], /--device is "tpu"; it must be metal or cpu/],
@@ -108,6 +116,50 @@ describe('fold', () => {
     expect((await runCli(['fold', output, '-o', folder.file('again.safetensors')])).stdout).toMatch(
       /again\.safetensors: a copy; no weight of .* is weight-normalised\n$/,
     );
+  });
+});
+
+describe('convert', () => {
+  test('a torch checkpoint becomes safetensors: a part of it, folded, in the layout of MLX', async () => {
+    const output = folder.file('converted.safetensors');
+    const options = ['--key', 'generator', '--fold', '--layout', 'mlx', '--transposed', '2=2', '--json'];
+    const { code, stdout, stderr } = await runCli(['convert', 'test/golden/torch/g_00000010', '-o', output, ...options]);
+    expect([code, stderr]).toEqual([0, '']);
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({ input: 'test/golden/torch/g_00000010', output });
+    expect(report.folded.sort()).toEqual(['0', '2']);
+    const { tensors, format } = JSON.parse((await runCli(['inspect', output, '--json'])).stdout);
+    expect(format).toBe('safetensors');
+    const shapes = Object.fromEntries(tensors.map(({ name, shape }: { name: string; shape: number[] }) => [name, shape]));
+    expect(shapes).toEqual({ '0.bias': [4], '0.weight': [4, 3, 3], '2.bias': [2], '2.weight': [2, 4, 2] });
+  });
+
+  test('lines for people', async () => {
+    const output = folder.file('lines.safetensors');
+    expect((await runCli(['convert', 'test/golden/torch/arrays.npz', '-o', output])).stdout).toBe(`${output}: 10 tensors\n`);
+    const folded = await runCli(['convert', 'test/golden/torch/g_00000010', '-o', output, '--fold', '--layout', 'mlx', '--transposed', 'none']);
+    expect(folded.stdout).toBe(`${output}: 4 tensors, 2 of them folded\n`);
+  });
+
+  test('fold and inspect take torch and NumPy files, and inspect shows what is beside the tensors', async () => {
+    const output = folder.file('folded-torch.safetensors');
+    const folded = JSON.parse((await runCli(['fold', 'test/golden/torch/g_02500000', '-o', output, '--json'])).stdout);
+    expect(folded.folded).toContain('generator.ups.0');
+    const { code, stdout } = await runCli(['inspect', 'test/golden/torch/everything.pth'], { WEIGHTNORM_ADDON: '/nowhere' });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^views\.transposed +F32 +\[6, 4\] +24 +96$/m);
+    expect(stdout).toMatch(/^value +name: "größe"$/m);
+    expect(stdout).toMatch(/^value +big: "1208925819614629174706176"$/m);
+    expect(stdout).toMatch(/^format +torch$/m);
+    expect(JSON.parse((await runCli(['inspect', '--json', 'test/golden/torch/arrays.npz'])).stdout)).toMatchObject({ format: 'npz', values: {} });
+  });
+
+  test('a hostile checkpoint is one line, and no file', async () => {
+    const output = folder.file('hostile.safetensors');
+    const { code, stderr } = await runCli(['convert', 'test/golden/torch/script.pt', '-o', output]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^weightnorm: [^\n]*is a TorchScript archive[^\n]*\n$/);
+    expect(folder.list()).not.toContain('hostile.safetensors');
   });
 });
 

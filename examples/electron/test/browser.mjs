@@ -49,11 +49,12 @@ function prepare(preload) {
     }
     return connect.call(this, target, ...rest);
   };
-  const exports = {};
-  new Function('require', 'exports', preload)((name) => {
+  const load = (name) => {
     if (name !== 'electron') throw new Error(`a sandboxed preload script cannot load ${name}`);
     return electron;
-  }, exports);
+  };
+  const exports = {};
+  new Function('require', 'process', 'exports', 'module', preload)(load, {}, exports, { exports });
 }
 
 /** @returns the page, the problems that it logged, and what ends it all */

@@ -6,6 +6,7 @@ export interface EngineProcess {
   postMessage(message: unknown): void;
   on(event: 'message', listener: (message: unknown) => void): unknown;
   on(event: 'exit', listener: (code: number) => void): unknown;
+  on(event: 'error', listener: (what: unknown) => void): unknown;
   kill(): boolean;
 }
 
@@ -41,13 +42,17 @@ export class EngineClient {
     if (this.#process) return this.#process;
     const engine = this.#start();
     this.#process = engine;
-    engine.on('message', (message) => this.#receive(message as Reply));
-    engine.on('exit', (code) => {
+    // One of the two may be all that comes, and both may.
+    const end = (why: string): void => {
+      if (this.#process !== engine) return;
       this.#process = null;
       const waiting = [...this.#pending.values()];
       this.#pending.clear();
-      for (const settle of waiting) settle({ ok: false, code: 'ERR_ENGINE', message: `the engine ended (code ${code}); try again` });
-    });
+      for (const settle of waiting) settle({ ok: false, code: 'ERR_ENGINE', message: `the engine ended (${why}); try again` });
+    };
+    engine.on('message', (message) => this.#receive(message as Reply));
+    engine.on('exit', (code) => end(`code ${code}`));
+    engine.on('error', (what) => end(what instanceof Error ? what.message : String(what)));
     return engine;
   }
 

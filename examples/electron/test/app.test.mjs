@@ -167,6 +167,7 @@ test('what goes wrong is said, and what was open stays', async () => {
     await page.locator('#open').click();
     await page.locator('#error').waitFor({ state: 'visible' });
     assert.match(await text('#error'), pattern);
+    assert.equal((await text('#error')).includes(folder), false);
     assert.equal(await page.locator('#error').getAttribute('role'), 'alert');
     assert.match(await text('#before .facts'), /sweep\.wav/);
     assert.equal(await page.locator('#synthesize').isEnabled(), true);
@@ -245,6 +246,13 @@ test('text is readable in light and dark', async () => {
     for (const ratio of ratios) assert.ok(ratio >= 4.5, `${colorScheme}: ${ratios}`);
     if (process.env.SCREENSHOTS) await page.screenshot({ path: path.join(process.env.SCREENSHOTS, `electron-${colorScheme}.jpg`), quality: 80 });
   }
+});
+
+test('a narrow window needs no scrolling sideways', async () => {
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 420, height: 800 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 420);
+  await page.setViewportSize(size);
 });
 
 test('controls have names, and the page logged no problem', async () => {

@@ -33,7 +33,15 @@ export class Jobs {
 
   readonly #handlers: { [K in Kind]: (argument: Requests[K]['argument']) => Requests[K]['result'] | Promise<Requests[K]['result']> } = {
     devices: () => devices(),
-    load: ({ path: file }) => this.#load(file),
+    load: async ({ path: file }) => {
+      try {
+        return await this.#load(file);
+      } catch (error) {
+        // The page is told the file's name only.
+        if (error instanceof WeightNormError) throw new WeightNormError(error.code, error.message.replaceAll(file, path.basename(file)));
+        throw error;
+      }
+    },
     sample: () => this.#load(sampleFile),
     synthesize: (request) => this.#synthesize(request),
     cancel: () => {

@@ -71,7 +71,14 @@ export async function openPage(app) {
 
   const profile = mkdtempSync(path.join(tmpdir(), 'weightnorm-chromium-'));
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-  const context = await chromium.launchPersistentContext(profile, { executablePath, args, viewport: { width: 1120, height: 760 } });
+  const end = () => {
+    server.close();
+    rmSync(profile, { recursive: true, force: true });
+  };
+  const context = await chromium.launchPersistentContext(profile, { executablePath, args, viewport: { width: 1120, height: 760 } }).catch((error) => {
+    end();
+    throw error;
+  });
   const page = context.pages()[0] ?? (await context.newPage());
   const problems = [];
   page.on('console', (message) => {
@@ -94,8 +101,7 @@ export async function openPage(app) {
     problems,
     async close() {
       await context.close();
-      server.close();
-      rmSync(profile, { recursive: true, force: true });
+      end();
     },
   };
 }

@@ -92,6 +92,19 @@ export interface Addon {
     pre: NativeActivation | null,
     post: NativeActivation | null,
   ): NativeTensor;
+  /**
+   * One push of a streamed network of convolutions. `program`: the number of slots, the elements that are kept of a stream, then 38 numbers a
+   * step: kind (0 hold, 1 input, 2 copy, 3 convolution), slot of its value (−1: the output), channels, new time steps; those that
+   * `before` kept and where; those that are kept now, from which on, and where; slot, start and length of x, residual
+   * and running sum (slot −1: absent); the geometry; kind, parameter and log-scale flag of the activations before and after.
+   * `tensors`: weight, bias, scale and the activations' alphas of each convolution. Gives the output and what is kept.
+   */
+  stream(
+    x: NativeTensor | null,
+    before: NativeTensor | null,
+    program: Float64Array,
+    tensors: readonly (NativeTensor | null)[],
+  ): [output: NativeTensor | null, after: NativeTensor | null];
   linear(x: NativeTensor, weight: NativeTensor, bias: NativeTensor | null, scale: NativeTensor | null, post: NativeActivation | null): NativeTensor;
   matmul(a: NativeTensor, b: NativeTensor): NativeTensor;
   activation(x: NativeTensor, activation: NativeActivation): NativeTensor;

@@ -145,6 +145,13 @@ export abstract class ConvLayer extends Layer {
     return convFused(x, weight, this.bias, window ? windowed(own, window) : own, { pre, post, residual, running, outScale, scale, scalePerInput });
   }
 
+  /** @internal What a stream gives the operation beside its input. */
+  operands(): WeightParts & { bias: Tensor | null; geometry: ConvGeometry } {
+    const { weight, scale, scalePerInput } = this.#parts();
+    nativeOf(weight, 'weight');
+    return { weight, scale, scalePerInput, bias: this.bias, geometry: this.#geometryOf(weight) };
+  }
+
   /** @internal Sizes along time. Throws ERR_STATE for two dimensions. */
   timeGeometry(): TimeGeometry & { mode: PaddingMode } {
     const { spatial, transposed } = this.#order;

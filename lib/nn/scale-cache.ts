@@ -8,8 +8,8 @@ import { type NormedWeight, normsOf } from './normed-weight.js';
 export interface WeightParts {
   weight: Tensor;
   /** float32, one element or one a channel: what the result (or, per input, the activated input) is multiplied by. */
-  scale?: Tensor;
-  scalePerInput?: boolean;
+  scale?: Tensor | undefined;
+  scalePerInput?: boolean | undefined;
 }
 
 /**

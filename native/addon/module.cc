@@ -147,6 +147,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   registerTensors(exports);
   registerNorms(exports);
   registerLayers(exports);
+  registerStreams(exports);
   registerElementwise(exports);
   return exports;
 }

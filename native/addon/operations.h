@@ -12,6 +12,7 @@ namespace weightnorm::addon {
 void registerTensors(Napi::Object exports);      // upload, fill, read, write, views, transfers
 void registerNorms(Napi::Object exports);        // weightNorm, weightNormBackward, norm, scales
 void registerLayers(Napi::Object exports);       // conv, linear, matmul
+void registerStreams(Napi::Object exports);      // stream
 void registerElementwise(Napi::Object exports);  // activation, arithmetic, reduce, shapes, casts
 
 using Function = Napi::Value (*)(const Napi::CallbackInfo& info);

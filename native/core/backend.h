@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/budget.h"
-#include "core/ops.h"
+#include "core/stream_op.h"
 
 namespace weightnorm::core {
 
@@ -67,6 +67,7 @@ class Backend {
   virtual void run(const CastOp& op) = 0;
   virtual void run(const FillOp& op) = 0;
   virtual void run(const UploadOp& op) = 0;
+  virtual void run(const StreamOp& op) = 0;
 
   // Called with the bytes once everything they depend on is done, or with the failure. `data` is valid only during
   // the call, which may come from any thread, also before read() returns. Called exactly once.

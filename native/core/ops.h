@@ -71,6 +71,11 @@ struct Activation {
   Tensor alpha;
 };
 
+// Where rows of [N, C, L] lie in their storage: row r of the N · C begins at element r · pitch + start. Pitch 0: one behind the other.
+struct Rows {
+  int64_t pitch = 0, start = 0;
+};
+
 enum class PadMode : uint8_t { kZeros, kReflect, kReplicate, kCircular };
 
 // Convolution over [N, C, H, W] (1-D: H = 1; the tensors keep their rank 3 and index 0 of each pair is unused).
@@ -78,6 +83,7 @@ enum class PadMode : uint8_t { kZeros, kReflect, kReplicate, kCircular };
 // weight [O, C/groups, kH, kW], or transposed [C, O/groups, kH, kW]. `scale`, float32: absent, one element, or one
 // per output channel; for a transposed convolution with scalePerInput one per input channel, applied after pre().
 // Pairs are {height, width}. padding counts each side; a transposed convolution reads only `padBegin`/`padEnd` as crop.
+// Rows other than contiguous ones belong to streams (core/stream_op.h): one dimension only, and y exists before.
 // Convolution accumulates in float32. direct: the order of operations of an output element depends only on the layer.
 struct ConvOp {
   Tensor x, weight, bias, scale, residual, running, y;
@@ -87,6 +93,7 @@ struct ConvOp {
   PadMode padMode = PadMode::kZeros;
   Activation pre, post;
   float outScale = 1;
+  Rows xRows, residualRows, runningRows, yRows;
   template <class In, class Out>
   void visit(In&& in, Out&& out) const {
     in(x), in(weight), in(bias), in(scale), in(residual), in(running), in(pre.alpha), in(post.alpha), out(y);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/ops.h"
+#include "core/stream_op.h"
 
 // Validation of every operation, before it is queued: shapes, dtypes, devices and ranges. Each prepare() throws an
 // Error that names the argument, or completes the description and makes its outputs (reserving their bytes).
@@ -21,6 +21,7 @@ void prepare(NormOp& op);
 void prepare(ScaleOp& op);
 void prepare(ConvOp& op);
 void prepare(LinearOp& op);
+void prepare(StreamOp& op);
 void prepare(MatmulOp& op);
 void prepare(ActivationOp& op);
 void prepare(ArithmeticOp& op);
@@ -31,6 +32,9 @@ void prepare(NarrowOp& op, int64_t length);
 void prepare(ConcatOp& op);
 void prepare(InterpolateOp& op);
 void prepare(CastOp& op, DType dtype);
+
+// The checks of prepare(ConvOp&), and the shape of y.
+Shape checkConv(const ConvOp& op);
 
 // Checks of a fused activation against a tensor with `channels` channels; `argument` names it in messages.
 void checkActivation(const char* argument, const Activation& activation, const Tensor& x, int64_t channels);

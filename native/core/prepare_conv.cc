@@ -67,7 +67,7 @@ int64_t outputExtent(const ConvOp& op, size_t d, int64_t in, int64_t kernel) {
 
 }  // namespace
 
-void prepare(ConvOp& op) {
+Shape checkConv(const ConvOp& op) {
   const int rank = op.x.shape.rank();
   const char* function = op.transposed ? (rank == 3 ? "convTranspose1d" : "convTranspose2d") : (rank == 3 ? "conv1d" : "conv2d");
   if ((rank != 3 && rank != 4) || op.weight.shape.rank() != rank) {
@@ -119,7 +119,11 @@ void prepare(ConvOp& op) {
       throw Error(Code::kShape,
                   format("%s has shape %s; it must be the output's, %s", argument, t->shape.str().c_str(), out.str().c_str()));
   }
-  op.y = makeLike(op.x, out, op.x.dtype);
+  return out;
+}
+
+void prepare(ConvOp& op) {
+  op.y = makeLike(op.x, checkConv(op), op.x.dtype);
 }
 
 void prepare(LinearOp& op) {

@@ -239,21 +239,32 @@ bool exponentsFinite(const Bits* values, int64_t count, Bits exponent) {
   return true;
 }
 
-bool allFinite(const core::Tensor& x) {
+template <class Bits>
+bool rowsFinite(const core::Tensor& x, const core::Rows& rows, Bits exponent) {
+  const Bits* const values = dataOf<Bits>(x);
+  if (rows.pitch == 0) return exponentsFinite<Bits>(values, x.size(), exponent);
+  const int64_t count = x.shape[0] * x.shape[1];
+  for (int64_t r = 0; r < count; ++r) {
+    if (!exponentsFinite<Bits>(values + r * rows.pitch + rows.start, x.shape[2], exponent)) return false;
+  }
+  return true;
+}
+
+bool allFinite(const core::Tensor& x, const core::Rows& rows) {
   switch (x.dtype) {
     case core::DType::kFloat16:
-      return exponentsFinite<uint16_t>(dataOf<uint16_t>(x), x.size(), 0x7c00);
+      return rowsFinite<uint16_t>(x, rows, 0x7c00);
     case core::DType::kBFloat16:
-      return exponentsFinite<uint16_t>(dataOf<uint16_t>(x), x.size(), 0x7f80);
+      return rowsFinite<uint16_t>(x, rows, 0x7f80);
     default:
-      return exponentsFinite<uint32_t>(dataOf<uint32_t>(x), x.size(), 0x7f800000);
+      return rowsFinite<uint32_t>(x, rows, 0x7f800000);
   }
 }
 
 }  // namespace
 
 void conv(const core::ConvOp& op, Pool& pool) {
-  if (winogradServes(op) && (3 * op.dilation[1] <= kNonFiniteReach || allFinite(op.x))) return convWinograd(op, pool);
+  if (winogradServes(op) && (3 * op.dilation[1] <= kNonFiniteReach || allFinite(op.x, op.xRows))) return convWinograd(op, pool);
   ConvRun(op, pool)();
 }
 

@@ -12,6 +12,11 @@ RowActivation rowActivation(const core::Activation& act, const std::vector<float
   return row;
 }
 
+// Contiguous rows are as long as the plane of a channel.
+core::Rows rowsOf(const core::Rows& rows, const core::Tensor& tensor, int64_t channels) {
+  return rows.pitch > 0 ? rows : core::Rows{tensor.size() / (tensor.shape[0] * channels), 0};
+}
+
 }  // namespace
 
 ConvOperands::ConvOperands(const core::ConvOp& op)
@@ -27,11 +32,13 @@ ConvOperands::ConvOperands(const core::ConvOp& op)
       inputChannels_(op.x.shape[1]),
       outputChannels_(op.y.shape[1]),
       rowLength_(op.x.shape[op.x.shape.rank() - 1]),
-      inputPlane_(op.x.size() / (op.x.shape[0] * inputChannels_)),
-      outputPlane_(op.y.size() / (op.y.shape[0] * outputChannels_)) {}
+      xRows_(rowsOf(op.xRows, op.x, inputChannels_)),
+      residualRows_(rowsOf(op.residualRows, op.y, outputChannels_)),
+      runningRows_(rowsOf(op.runningRows, op.y, outputChannels_)),
+      yRows_(rowsOf(op.yRows, op.y, outputChannels_)) {}
 
 GatherRow ConvOperands::input(int64_t image, int64_t channel, int64_t line) const {
-  const int64_t first = (image * inputChannels_ + channel) * inputPlane_ + line * rowLength_;
+  const int64_t first = (image * inputChannels_ + channel) * xRows_.pitch + xRows_.start + line * rowLength_;
   GatherRow row{};
   row.x = x_ + static_cast<uint64_t>(first) * sizeOf(op_.x.dtype);
   row.dtype = op_.x.dtype;
@@ -43,8 +50,10 @@ GatherRow ConvOperands::input(int64_t image, int64_t channel, int64_t line) cons
 }
 
 FinishRow ConvOperands::output(int64_t image, int64_t channel, int64_t element, float* sums, int64_t count) const {
-  const int64_t first = (image * outputChannels_ + channel) * outputPlane_ + element;
-  const uint64_t bytes = static_cast<uint64_t>(first) * sizeOf(op_.y.dtype);
+  const int64_t plane = image * outputChannels_ + channel;
+  const auto bytes = [&](const core::Rows& rows) {
+    return static_cast<uint64_t>(plane * rows.pitch + rows.start + element) * sizeOf(op_.y.dtype);
+  };
   FinishRow row{};
   row.sum = sums;
   row.count = count;
@@ -53,9 +62,9 @@ FinishRow ConvOperands::output(int64_t image, int64_t channel, int64_t element, 
   row.bias = bias_.empty() ? 0.0f : bias_[static_cast<size_t>(channel)];
   row.outScale = op_.outScale;
   row.act = rowActivation(op_.post, postAlpha_, channel);
-  row.residual = residual_ ? residual_ + bytes : nullptr;
-  row.running = running_ ? running_ + bytes : nullptr;
-  row.y = y_ + bytes;
+  row.residual = residual_ ? residual_ + bytes(residualRows_) : nullptr;
+  row.running = running_ ? running_ + bytes(runningRows_) : nullptr;
+  row.y = y_ + bytes(yRows_);
   return row;
 }
 

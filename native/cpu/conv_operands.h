@@ -23,7 +23,8 @@ class ConvOperands {
   const std::byte *x_, *residual_, *running_;
   std::byte* y_;
   std::vector<float> scale_, bias_, preAlpha_, postAlpha_;
-  int64_t inputChannels_, outputChannels_, rowLength_, inputPlane_, outputPlane_;
+  int64_t inputChannels_, outputChannels_, rowLength_;
+  core::Rows xRows_, residualRows_, runningRows_, yRows_;
 };
 
 }  // namespace weightnorm::cpu

@@ -15,6 +15,7 @@
 #include "cpu/pad.h"
 #include "cpu/reduce.h"
 #include "cpu/scale.h"
+#include "cpu/stream.h"
 #include "cpu/transpose.h"
 #include "cpu/upload.h"
 #include "cpu/weight_norm.h"
@@ -75,6 +76,10 @@ void CpuBackend::run(const core::FillOp& op) {
 }
 void CpuBackend::run(const core::UploadOp& op) {
   upload(op, pool_);
+}
+
+void CpuBackend::run(const core::StreamOp& op) {
+  stream(op, pool_);
 }
 
 void CpuBackend::read(const core::Tensor& tensor, ReadDone done) {

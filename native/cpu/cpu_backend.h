@@ -28,6 +28,7 @@ class CpuBackend final : public core::Backend {
   void run(const core::CastOp& op) override;
   void run(const core::FillOp& op) override;
   void run(const core::UploadOp& op) override;
+  void run(const core::StreamOp& op) override;
 
   void read(const core::Tensor& tensor, ReadDone done) override;
   void flush() override {}

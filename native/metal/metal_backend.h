@@ -30,6 +30,7 @@ class MetalBackend final : public core::Backend {
   void run(const core::CastOp& op) override;
   void run(const core::FillOp& op) override;
   void run(const core::UploadOp& op) override;
+  void run(const core::StreamOp& op) override;
   void read(const core::Tensor& tensor, ReadDone done) override;
   void flush() override;
   void fence(FenceDone done) override;

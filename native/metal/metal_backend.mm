@@ -93,6 +93,9 @@ void MetalBackend::run(const core::CastOp& op) {
 void MetalBackend::run(const core::FillOp& op) {
   perform(op);
 }
+void MetalBackend::run(const core::StreamOp& op) {
+  perform(op);
+}
 
 void MetalBackend::run(const core::UploadOp& op) {
   pooled([&] {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/stream_op.h"
 #include "metal/encoder.h"
 
 // One function an operation, each in the .mm file of its name. They validate nothing (core did), wait for nothing,
@@ -23,5 +24,6 @@ void encode(Encoder& encoder, const core::ConcatOp& op);
 void encode(Encoder& encoder, const core::InterpolateOp& op);
 void encode(Encoder& encoder, const core::CastOp& op);
 void encode(Encoder& encoder, const core::FillOp& op);
+void encode(Encoder& encoder, const core::StreamOp& op);
 
 }  // namespace weightnorm::metal

@@ -29,10 +29,7 @@ export function compute(voices: readonly Voice[], { frames, ended }: Piece): Com
   return untracked(() => {
     const transition = plan.transition(place.layout, frames, ended);
     const temporary: Tensor[] = [];
-    const { kept, ours } = gather(
-      plan,
-      voices.map((voice) => voice.place),
-    );
+    const { kept, ours } = gather(voices.map((voice) => voice.place));
     try {
       const x = ended ? null : inputOf(voices, frames, temporary);
       const result = runTransition(plan, transition, kept, x);

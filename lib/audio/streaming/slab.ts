@@ -60,7 +60,7 @@ export function compact(slab: Slab): void {
   if (slab.live === 0 || 2 * slab.live > slab.rows || tenants.length !== slab.live || tenants.some(({ busy }) => busy)) return;
   const places = tenants.map(({ place }) => place);
   try {
-    const { kept } = untracked(() => gather((tenants[0] as Tenant).plan, places));
+    const { kept } = untracked(() => gather(places));
     const smaller = new Slab(kept, tenants.length);
     tenants.forEach((tenant, row) => tenant.move({ layout: (places[row] as Place).layout, slab: smaller, row }));
   } catch (error) {
@@ -70,15 +70,14 @@ export function compact(slab: Slab): void {
 }
 
 /** The state of streams of one layout as rows in this order: the slab's own tensors where they are just that, else new ones. */
-export function gather(plan: StreamPlan, places: readonly Place[]): { kept: Kept; ours: boolean } {
-  const first = places[0] as Place;
-  const { slab } = first;
+export function gather(places: readonly Place[]): { kept: Kept; ours: boolean } {
+  const { slab } = places[0] as Place;
   if (!slab) return { kept: [], ours: false };
   if (slab.rows === places.length && places.every((place, i) => place.slab === slab && place.row === i)) return { kept: slab.kept, ours: false };
   const runs = runsOf(places);
   const made: (Tensor | null)[] = [];
   try {
-    for (let node = 0; node < plan.nodes.length; node++) made.push((first.layout.lengths[node] as number) > 0 ? joined(runs, node) : null);
+    for (const [i, tensor] of slab.kept.entries()) made.push(tensor && joined(runs, i));
     return { kept: made, ours: true };
   } catch (error) {
     release(made);
@@ -103,11 +102,11 @@ function runsOf(places: readonly Place[]): Run[] {
   return runs;
 }
 
-function joined(runs: readonly Run[], node: number): Tensor {
+function joined(runs: readonly Run[], index: number): Tensor {
   const pieces: Tensor[] = [];
   try {
     const parts = runs.map(({ slab, row, rows }) => {
-      const whole = slab.kept[node] as Tensor;
+      const whole = slab.kept[index] as Tensor;
       if (rows === slab.rows) return whole;
       pieces.push(narrow(whole, 0, row, rows));
       return pieces[pieces.length - 1] as Tensor;

@@ -24,7 +24,7 @@ interface Rate {
 }
 
 /** @internal Inputs: x, then the residual and the running sum where there are any. */
-abstract class AnyConvNode implements StreamNode {
+export abstract class AnyConvNode implements StreamNode {
   readonly name: string;
   abstract readonly start: readonly number[];
   abstract readonly own: number;
@@ -35,8 +35,8 @@ abstract class AnyConvNode implements StreamNode {
     readonly layer: ConvLayer,
     protected readonly geometry: TimeGeometry,
     readonly inputs: readonly number[],
-    private readonly fusion: Fusion,
-    private readonly hasResidual: boolean,
+    readonly fusion: Fusion,
+    readonly hasResidual: boolean,
   ) {
     this.name = layer.constructor.name;
   }

@@ -1,6 +1,7 @@
 import { fail } from '../../errors.js';
 import type { Module } from '../module.js';
 import type { Advance, StreamNode } from './node.js';
+import { channelsOf, StreamProgram } from './program.js';
 import { Signal, StreamGraph } from './signal.js';
 
 /** @internal What a stream has kept, in numbers: equal for two streams whose next steps are computed alike. */
@@ -18,6 +19,9 @@ export interface StreamLayout {
 
 /** @internal One push in numbers. */
 export interface Transition {
+  readonly pushed: number;
+  /** Steps that were kept of each node's output. */
+  readonly before: readonly number[];
   /** For each node what it computes; null: nothing. */
   readonly steps: readonly (Advance | null)[];
   /** For each node what it reads of its inputs: [first step kept or new, length]. */
@@ -44,6 +48,9 @@ export class StreamPlan {
   readonly initial: StreamLayout;
   readonly #layouts = new Map<string, StreamLayout>();
   readonly #transitions = new WeakMap<StreamLayout, Map<number, Transition>>();
+  readonly #programs = new WeakMap<Transition, StreamProgram>();
+  /** Of each node's output, where the push is one operation. */
+  readonly #nodeChannels: readonly number[] | null;
   #lookahead: number | null = null;
 
   constructor(module: Module) {
@@ -58,6 +65,7 @@ export class StreamPlan {
     const lastUse = this.nodes.map(() => -1);
     for (const [i, { inputs }] of this.nodes.entries()) for (const input of inputs) lastUse[input] = i;
     this.lastUse = lastUse;
+    this.#nodeChannels = channelsOf(this);
     const { nodes } = this;
     this.initial = layoutOf(
       nodes.map(() => 0),
@@ -112,6 +120,16 @@ export class StreamPlan {
     return made;
   }
 
+  /** The transition as one operation; null where a module's own functions take part in it. */
+  program(transition: Transition): StreamProgram | null {
+    if (!this.#nodeChannels) return null;
+    const known = this.#programs.get(transition);
+    if (known) return known;
+    const made = new StreamProgram(this, transition, this.#nodeChannels);
+    this.#programs.set(transition, made);
+    return made;
+  }
+
   /** The same object for the same layout, while it is known. */
   #shared(layout: StreamLayout): StreamLayout {
     const known = this.#layouts.get(layout.key);
@@ -151,7 +169,7 @@ export class StreamPlan {
       if (ended && begun[0] && !begun[i]) fail('ERR_SHAPE', `the stream ended after too few steps: ${node.name} has no output`);
     }
     const forgotten = this.#forget(lengths, cursors, ended);
-    return { steps, reads, forgotten, outputs: grown[this.output] as number, next: this.#shared(layoutOf(lengths, cursors, own, begun)) };
+    return { pushed, before: layout.lengths, steps, reads, forgotten, outputs: grown[this.output] as number, next: this.#shared(layoutOf(lengths, cursors, own, begun)) };
   }
 
   /** Drops what no cursor will reach again. */

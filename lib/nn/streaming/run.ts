@@ -3,7 +3,7 @@ import type { Tensor } from '../../tensor.js';
 import type { Advance, StreamNode } from './node.js';
 import type { StreamPlan, Transition } from './plan.js';
 
-/** @internal What is kept of each node's output; null: nothing. */
+/** @internal What is kept of each node's output (null: nothing); or, where a program runs, all of it in one tensor with a row a stream. */
 export type Kept = readonly (Tensor | null)[];
 
 /**
@@ -11,6 +11,11 @@ export type Kept = readonly (Tensor | null)[];
  * When it throws, nothing has changed.
  */
 export function runTransition(plan: StreamPlan, transition: Transition, kept: Kept, x: Tensor | null): { kept: Kept; output: Tensor | null } {
+  const program = plan.program(transition);
+  if (program) {
+    const { after, output } = program.run(kept[0] ?? null, x);
+    return { kept: after ? [after] : [], output };
+  }
   const { nodes, lastUse, axis } = plan;
   const values: (Tensor | null)[] = nodes.map(() => null);
   const after: (Tensor | null)[] = nodes.map(() => null);

@@ -93,9 +93,9 @@ export interface Addon {
     post: NativeActivation | null,
   ): NativeTensor;
   /**
-   * One push of a streamed network of convolutions. `program`: the number of slots, the elements that are kept of a stream, then 38 numbers a
+   * One push of a streamed network of convolutions. `program`: the number of slots, the elements that are kept of a stream, then 37 numbers a
    * step: kind (0 hold, 1 input, 2 copy, 3 convolution), slot of its value (−1: the output), channels, new time steps; those that
-   * `before` kept and where; those that are kept now, from which on, and where; slot, start and length of x, residual
+   * `before` kept and where; those that are kept of its end, and where; slot, start and length of x, residual
    * and running sum (slot −1: absent); the geometry; kind, parameter and log-scale flag of the activations before and after.
    * `tensors`: weight, bias, scale and the activations' alphas of each convolution. Gives the output and what is kept.
    */

@@ -16,9 +16,8 @@ enum Number : size_t {
   kHead,
   kHeadAt,
   kKeep,
-  kKeepFrom,
   kKeepAt,
-  kReads,                     // slot, start and steps of x, residual and running
+  kReads,  // slot, start and steps of x, residual and running
   kGeometry = kReads + 9,
   kActivations = kGeometry + kGeometrySlots,  // kind, parameter and log-scale flag of pre and post
   kStepNumbers = kActivations + 6
@@ -46,7 +45,6 @@ core::StreamStep stepFrom(const double* numbers) {
   step.head = sizeFrom(numbers[kHead]);
   step.headAt = sizeFrom(numbers[kHeadAt]);
   step.keep = sizeFrom(numbers[kKeep]);
-  step.keepFrom = sizeFrom(numbers[kKeepFrom]);
   step.keepAt = sizeFrom(numbers[kKeepAt]);
   const double* reads = numbers + kReads;
   for (core::StreamStep::Read* read : {&step.x, &step.residual, &step.running}) {

@@ -78,7 +78,7 @@ void prepare(StreamOp& op) {
         step.head + step.fresh > kMost / step.channels) {
       refuse(i, "its value has no size");
     }
-    if (step.keepFrom + step.keep > step.head + step.fresh || !within(step.headAt, step.channels, step.head, had) ||
+    if (step.keep > step.head + step.fresh || !within(step.headAt, step.channels, step.head, had) ||
         !within(step.keepAt, step.channels, step.keep, op.kept)) {
       refuse(i, "it keeps what there is not");
     }

@@ -20,8 +20,8 @@ struct StreamStep {
   Kind kind = Kind::kHold;
   int64_t slot = -1;  // where the value goes; −1: it is the op's y, which has no head
   int64_t channels = 0, fresh = 0;
-  int64_t head = 0, headAt = 0;                // what `before` holds of it, and where in a row
-  int64_t keep = 0, keepFrom = 0, keepAt = 0;  // what `after` takes of it: from this time step on, to there in a row
+  int64_t head = 0, headAt = 0;  // what `before` holds of it, and where in a row
+  int64_t keep = 0, keepAt = 0;  // what `after` takes of its end, and where to
   Read x, residual, running;
   ConvOp conv;  // completed by prepare(): windows of the slots
 
@@ -30,9 +30,9 @@ struct StreamStep {
   Rows rows() const { return {head + fresh, head}; }
 };
 
-// One push of a streamed network of convolutions (lib/nn/streaming): everything between the new time steps and what they determine, in one operation.
-// State [N, floats]: a row a stream, in it the end of each value as [channels, keep]. Values live in a few slots that
-// steps reuse; a step never reads the slot it writes. Writes y where there is output and `after` where something is kept.
+// One push of a streamed network of convolutions (lib/nn/streaming): everything between the new time steps and what they determine, in one
+// operation. State [N, floats]: a row a stream, in it the end of each value as [channels, keep]. Values live in a few slots that steps
+// reuse; a step never reads the slot it writes. Writes y where there is output and `after` where something is kept.
 struct StreamOp {
   Tensor x, before;  // [N, C, L]; either may be absent
   Tensor y, after;

@@ -224,23 +224,22 @@ class WinogradRun {
 
 }  // namespace
 
-// Products saved against transforms added, in cycles for one vector of positions at two products a cycle. The transforms'
-// costs are measured. Accuracy needs no bound on the width: sums are blocked, so the error stays below 0.6 of the layer
-// tolerance from 16 to 1024 channels and from 3 to 41 taps.
+// Cycles of both ways at two products a cycle, in whole vectors, of which short inputs leave more empty when they are
+// transformed. The transforms' costs are measured. Accuracy needs no bound on the width: sums are blocked, so the error stays below
+// 0.6 of the layer tolerance from 16 to 1024 channels and from 3 to 41 taps.
 bool winogradServes(const core::ConvOp& op) {
   if (op.direct || op.transposed || op.x.shape.rank() != 3 || op.stride[1] != 1) return false;
-  const int64_t kernel = op.weight.shape[2], dilation = op.dilation[1];
+  const int64_t kernel = op.weight.shape[2], dilation = op.dilation[1], length = op.y.shape[2];
   if (kernel < 3 || dilation > kLargestDilation) return false;
   const int64_t inputs = op.x.shape[1] / op.groups, outputs = op.y.shape[1] / op.groups;
   const int points = kernel == 3 ? 6 : 7;
   const int64_t products = divideUp(kernel, tapsOf(points)) * points;
-  const int64_t saved = inputs * outputs * (kTileOutputs * kernel - products) / 2;
   const int64_t perChannel = dilation == 1 ? 25 : 42;
-  const int64_t added = (inputs + outputs) * (points == 6 ? perChannel : perChannel * 9 / 5);
-  // Short inputs fill whole vectors of positions badly.
+  const int64_t transforms = (inputs + outputs) * (points == 6 ? perChannel : perChannel * 9 / 5);
   const int64_t lanes = get_convKernels().lanes;
-  const int64_t positions = divideUp(op.y.shape[2], kTileOutputs * dilation) * dilation;
-  return saved > added && 4 * positions >= 3 * roundUp(positions, lanes) && positions >= 2 * lanes;
+  const int64_t positions = divideUp(length, kTileOutputs * dilation) * dilation;
+  const int64_t transformed = divideUp(positions, lanes) * (inputs * outputs * products / 2 + transforms);
+  return positions >= 2 * lanes && transformed < divideUp(length, lanes) * inputs * outputs * kernel / 2;
 }
 
 void convWinograd(const core::ConvOp& op, Pool& pool) {

@@ -17,7 +17,11 @@ struct Place {
 class StreamRun {
  public:
   StreamRun(const core::StreamOp& op, Pool& pool)
-      : op_(op), pool_(pool), like_(op.x ? op.x : op.before), batch_(like_.shape[0]), element_(static_cast<int64_t>(core::sizeOf(like_.dtype))) {}
+      : op_(op),
+        pool_(pool),
+        like_(op.x ? op.x : op.before),
+        batch_(like_.shape[0]),
+        element_(static_cast<int64_t>(core::sizeOf(like_.dtype))) {}
 
   void operator()() const {
     for (const core::StreamStep& step : op_.steps) run(step);
@@ -30,13 +34,14 @@ class StreamRun {
     std::byte* const data = dataOf<std::byte>(step.value);
     const auto value = [&](int64_t from) { return Place{data, from, channels * steps, steps}; };
     if (step.head > 0) copy(stateOf(op_.before, step.headAt, step.head), value(0), channels, step.head);
-    if (step.kind == Kind::kInput) copy({dataOf<std::byte>(op_.x), 0, channels * step.fresh, step.fresh}, value(step.head), channels, step.fresh);
+    if (step.kind == Kind::kInput)
+      copy({dataOf<std::byte>(op_.x), 0, channels * step.fresh, step.fresh}, value(step.head), channels, step.fresh);
     if (step.kind == Kind::kCopy) {
       const core::Rows& rows = step.conv.xRows;
       copy({dataOf<std::byte>(step.conv.x), rows.start, channels * rows.pitch, rows.pitch}, value(step.head), channels, step.fresh);
     }
     if (step.kind == Kind::kConv) conv(step.conv, pool_);
-    if (step.keep > 0) copy(value(step.keepFrom), stateOf(op_.after, step.keepAt, step.keep), channels, step.keep);
+    if (step.keep > 0) copy(value(steps - step.keep), stateOf(op_.after, step.keepAt, step.keep), channels, step.keep);
   }
 
   Place stateOf(const core::Tensor& state, int64_t at, int64_t steps) const {

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "metal/metal_ops.h"
+#include "metal/stream.h"
 
 namespace weightnorm::metal {
 
@@ -16,14 +17,19 @@ struct ConvAxis {  // kernels/conv.h
   int64_t in, out, stride, dilation, padBegin;
   uint32_t kernel, unused;
 };
+struct ConvRows {  // kernels/conv.h
+  uint64_t pitch, start;
+};
 struct ConvParams {  // kernels/conv.h
   ConvAxis axis[2];
+  ConvRows x, residual, running, y;
+  StreamPart part;
   uint64_t batches;
   uint32_t channels, outputs, groups, biasType, preType, postType;
   float preParam, postParam, outScale;
   uint32_t tiles;
 };
-static_assert(sizeof(ConvParams) == 144);
+static_assert(sizeof(ConvParams) == 264);
 
 int64_t ceilDiv(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -46,8 +52,18 @@ bool wideAxis(const ConvAxis& axis) {
   return std::max({axis.in, axis.out, axis.stride, span, axis.padBegin, axis.in + axis.padBegin + span}) > kNarrowExtent;
 }
 
+// Contiguous rows are as long as the plane of a channel.
+ConvRows convRows(const core::Rows& rows, const core::Tensor& tensor) {
+  const int64_t plane = tensor.size() / (tensor.shape[0] * tensor.shape[1]);
+  return {static_cast<uint64_t>(rows.pitch > 0 ? rows.pitch : plane), static_cast<uint64_t>(rows.start)};
+}
+
 ConvParams convParams(const core::ConvOp& op) {
   ConvParams p{};
+  p.x = convRows(op.xRows, op.x);
+  p.residual = convRows(op.residualRows, op.y);
+  p.running = convRows(op.runningRows, op.y);
+  p.y = convRows(op.yRows, op.y);
   p.axis[0] = convAxis(op, 0);
   p.axis[1] = convAxis(op, 1);
   p.batches = static_cast<uint64_t>(op.x.shape[0]);
@@ -64,7 +80,8 @@ ConvParams convParams(const core::ConvOp& op) {
 }
 
 Constants convConstants(const core::ConvOp& op, const ConvParams& p) {
-  const bool isWide = wide({op.x.size(), op.y.size(), op.weight.size()}) || wideAxis(p.axis[0]) || wideAxis(p.axis[1]);
+  const auto span = [](const ConvRows& rows, const core::Tensor& t) { return static_cast<int64_t>(rows.pitch) * t.shape[0] * t.shape[1]; };
+  const bool isWide = wide({span(p.x, op.x), span(p.y, op.y), op.weight.size()}) || wideAxis(p.axis[0]) || wideAxis(p.axis[1]);
   const uint32_t scale = !op.scale ? 0 : op.scale.size() == 1 ? 1 : op.scalePerInput ? 3 : 2;
   return Constants()
       .set(0, op.transposed)
@@ -80,7 +97,8 @@ Constants convConstants(const core::ConvOp& op, const ConvParams& p) {
       .set(10, op.post.logScale);
 }
 
-Dispatch& bindConv(Dispatch& dispatch, const core::ConvOp& op, const ConvParams& params) {
+Dispatch& bindConv(Dispatch& dispatch, const core::ConvOp& op, const ConvParams& params, const core::Tensor& before,
+                   const core::Tensor& after) {
   return dispatch.input(0, op.x)
       .input(1, op.weight)
       .input(2, op.bias)
@@ -90,21 +108,25 @@ Dispatch& bindConv(Dispatch& dispatch, const core::ConvOp& op, const ConvParams&
       .input(6, op.pre.alpha)
       .input(7, op.post.alpha)
       .output(8, op.y)
-      .value(9, params);
+      .value(9, params)
+      .input(10, before)
+      .bind(11, after, Access::kWritePart);
 }
 
 }  // namespace
 
 // The choice of kernel looks at the layer alone and every tile size sums in the same order, so an output element's order of
 // operations never depends on batch, length or position, with or without `direct`.
-void encode(Encoder& encoder, const core::ConvOp& op) {
+void encodeConv(Encoder& encoder, const core::ConvOp& op, const StreamPart& part, const core::Tensor& before, const core::Tensor& after) {
   ConvParams params = convParams(op);
+  params.part = part;
   const Constants constants = convConstants(op, params);
   if (params.outputs < kFewOutputs) {
     const Pipeline& pipeline = encoder.pipeline("conv_direct", kernelName("conv_direct", op.x.dtype), constants);
-    const Launch launch = linear(pipeline, static_cast<uint64_t>(op.y.size()));
+    const Launch launch =
+        linear(pipeline, static_cast<uint64_t>(op.y.size()) + params.part.head * params.batches * params.outputs * params.groups);
     Dispatch dispatch(encoder, pipeline);
-    bindConv(dispatch, op, params).threads(launch.grid, launch.group);
+    bindConv(dispatch, op, params, before, after).threads(launch.grid, launch.group);
     return;
   }
   const int64_t strideH = op.transposed ? params.axis[0].stride : 1, strideW = op.transposed ? params.axis[1].stride : 1;
@@ -119,10 +141,14 @@ void encode(Encoder& encoder, const core::ConvOp& op) {
   const std::string base = "conv_gemm_" + std::to_string(rows) + "x" + std::to_string(columns);
   const Pipeline& pipeline = encoder.pipeline("conv_gemm", kernelName(base, op.x.dtype), constants);
   Dispatch dispatch(encoder, pipeline);
-  bindConv(dispatch, op, params)
+  bindConv(dispatch, op, params, before, after)
       .groups(MTLSizeMake(static_cast<NSUInteger>(ceilDiv(positions, columns)), static_cast<NSUInteger>(op.groups * params.tiles),
-                          static_cast<NSUInteger>(phases)),
+                          static_cast<NSUInteger>(phases + (part.head > 0 ? 1 : 0))),
               MTLSizeMake(kGemmThreads, 1, 1));
+}
+
+void encode(Encoder& encoder, const core::ConvOp& op) {
+  encodeConv(encoder, op, {}, {}, {});
 }
 
 }  // namespace weightnorm::metal

@@ -169,7 +169,15 @@ export class StreamPlan {
       if (ended && begun[0] && !begun[i]) fail('ERR_SHAPE', `the stream ended after too few steps: ${node.name} has no output`);
     }
     const forgotten = this.#forget(lengths, cursors, ended);
-    return { pushed, before: layout.lengths, steps, reads, forgotten, outputs: grown[this.output] as number, next: this.#shared(layoutOf(lengths, cursors, own, begun)) };
+    return {
+      pushed,
+      before: layout.lengths,
+      steps,
+      reads,
+      forgotten,
+      outputs: grown[this.output] as number,
+      next: this.#shared(layoutOf(lengths, cursors, own, begun)),
+    };
   }
 
   /** Drops what no cursor will reach again. */

@@ -7,10 +7,9 @@ import type { StreamPlan, Transition } from './plan.js';
 
 // Places in the program's numbers; lib/native.ts says what they mean.
 const header = 2;
-const stepNumbers = 38;
-const reads = 9;
-const geometry = 18;
-const activations = 32;
+const stepNumbers = 37;
+const geometry = 17;
+const activations = 31;
 const kinds = { hold: 0, input: 1, copy: 2, conv: 3 } as const;
 
 /**
@@ -37,7 +36,7 @@ export class StreamProgram {
 
   constructor(plan: StreamPlan, transition: Transition, channels: readonly number[]) {
     const { nodes, lastUse } = plan;
-    const { before, steps, forgotten, next } = transition;
+    const { before, steps, next } = transition;
     const numbers = [0, 0];
     const places = nodes.map(() => -1);
     const free: number[] = [];
@@ -50,7 +49,7 @@ export class StreamProgram {
         if (i !== plan.output) places[i] = free.pop() ?? slots++;
         const kind = i === 0 && fresh > 0 ? kinds.input : !step ? kinds.hold : node instanceof AnyConvNode ? kinds.conv : kinds.copy;
         const at = numbers.length;
-        numbers.push(kind, places[i] as number, width, fresh, head, headAt, keep, keep > 0 ? (forgotten[i] as number) : 0, keepAt);
+        numbers.push(kind, places[i] as number, width, fresh, head, headAt, keep, keepAt);
         const { inputs } = node;
         for (let k = 0; k < 3; k++) {
           // A convolution without a residual may have a running sum.

@@ -4,6 +4,7 @@
 // that reach it, read at unit stride. Nothing is written but y, and no scaled weight ever exists.
 #pragma once
 #include "common.h"
+#include "stream.h"
 
 constant bool kTransposed [[function_constant(0)]];
 constant bool kWide [[function_constant(1)]];   // an index or extent passes 32 bits
@@ -24,8 +25,14 @@ struct ConvAxis {
   long in, out, stride, dilation, padBegin;
   uint kernel_size, unused;
 };
+// Rows of a tensor, one a batch and channel, in elements.
+struct ConvRows {
+  ulong pitch, start;
+};
 struct ConvParams {  // conv.mm
   ConvAxis axis[2];  // height, width
+  ConvRows x, residual, running, y;
+  StreamPart part;  // of a stream's value; all zero otherwise
   ulong batches;
   uint channels, outputs, groups;  // channels and outputs of one group
   uint biasType, preType, postType;
@@ -112,28 +119,39 @@ struct ConvEpilogue {
   uint biasType, alphaType;
   float param, outScale;
 
-  // `channel` counts over all groups; `i` is the element of y.
-  float apply(float sum, uint channel, ulong i) const {
+  // `channel` counts over all groups; `row` of batches and channels, element `i` of it.
+  float apply(float sum, uint channel, constant ConvParams& p, ulong row, ulong i) const {
     float value = sum;
     if (kScale == 1) value = value * scale[0];
     if (kScale == 2) value = value * scale[channel];
     if (kBias) value = value + load_any(bias, biasType, channel);
-    if (kResidual) value = value + widen(residual[i]);
-    if (kRunning) value = value + widen(running[i]);
+    if (kResidual) value = value + widen(residual[row * p.residual.pitch + p.residual.start + i]);
+    if (kRunning) value = value + widen(running[row * p.running.pitch + p.running.start + i]);
     const float a = kPost == kActSnake ? snake_alpha(load_any(alpha, alphaType, channel), kPostLogScale) : 0.0f;
     return activate(kPost, value * outScale, param, a);
   }
 };
 
+// One element of y: written, and handed on to the state of a stream.
+template <typename T>
+inline void put_element(device T* y, device T* after, constant ConvParams& p, thread const ConvEpilogue<T>& epilogue, float sum,
+                        ulong batch, uint channel, ulong i) {
+  const ulong row = batch * (p.outputs * p.groups) + channel;
+  const T value = narrow<T>(epilogue.apply(sum, channel, p, row, i));
+  y[row * p.y.pitch + p.y.start + i] = value;
+  keep_step(after, p.part, batch, channel, p.part.head + i, value);
+}
+
 #define CONV_ARGUMENTS(T)                                                                                                     \
   device const T *x [[buffer(0)]], device const T *weight [[buffer(1)]], device const uchar *bias [[buffer(2)]],              \
       device const float *scale [[buffer(3)]], device const T *residual [[buffer(4)]], device const T *running [[buffer(5)]], \
       device const uchar *preAlpha [[buffer(6)]], device const uchar *postAlpha [[buffer(7)]], device T *y [[buffer(8)]],     \
-      constant ConvParams &p [[buffer(9)]]
+      constant ConvParams &p [[buffer(9)]], device const T *before [[buffer(10)]], device T *after [[buffer(11)]]
 // The same, handed on to a function.
-#define CONV_PARAMETERS(T)                                                                                                  \
-  device const T *x, device const T *weight, device const uchar *bias, device const float *scale, device const T *residual, \
-      device const T *running, device const uchar *preAlpha, device const uchar *postAlpha, device T *y, constant ConvParams &p
-#define CONV_FORWARD x, weight, bias, scale, residual, running, preAlpha, postAlpha, y, p
+#define CONV_PARAMETERS(T)                                                                                                       \
+  device const T *x, device const T *weight, device const uchar *bias, device const float *scale, device const T *residual,      \
+      device const T *running, device const uchar *preAlpha, device const uchar *postAlpha, device T *y, constant ConvParams &p, \
+      device T *after
+#define CONV_FORWARD x, weight, bias, scale, residual, running, preAlpha, postAlpha, y, p, after
 #define CONV_PROLOGUE {scale, preAlpha, p.preType, p.preParam}
 #define CONV_EPILOGUE {scale, bias, residual, running, postAlpha, p.biasType, p.postType, p.postParam, p.outScale}

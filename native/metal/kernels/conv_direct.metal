@@ -1,7 +1,7 @@
 // Convolution with few output channels a group (depthwise, grouped, the last layer of a vocoder): one thread an output element, summed
 // over channels and taps in order.
-// Grid: one thread an element of y, neighbours along the width. Traffic: y written once; x is read taps * outputs times and the weight
-// once a position, nearly all of it from the caches. Floating-point operations: 2 a tap and channel.
+// Grid: one thread an element of y (and of the head of a stream's value), neighbours along the width. Traffic: y written once; x is read
+// taps * outputs times and the weight once a position, nearly all of it from the caches. Floating-point operations: 2 a tap and channel.
 #include "conv.h"
 
 template <typename T, typename I>
@@ -19,7 +19,7 @@ inline void conv_element(CONV_PARAMETERS(T), ulong i) {
   float sum = 0.0f;
   for (uint c = 0; c < p.channels; c++) {
     const uint channel = inGroup * p.channels + c;
-    device const T* from = x + (batch * p.groups * p.channels + channel) * ulong(p.axis[0].in) * ulong(p.axis[1].in);
+    device const T* from = x + (batch * p.groups * p.channels + channel) * p.x.pitch + p.x.start;
     device const T* taps =
         weight + (kTransposed ? ulong(channel) * p.outputs + output % p.outputs : ulong(output) * p.channels + c) * kernel_area;
     for (uint kh = 0; kh < rh.taps; kh++) {
@@ -34,14 +34,16 @@ inline void conv_element(CONV_PARAMETERS(T), ulong i) {
     }
   }
   const ConvEpilogue<T> epilogue = CONV_EPILOGUE;
-  y[i] = narrow<T>(epilogue.apply(sum, output, i));
+  put_element(y, after, p, epilogue, sum, batch, output, h * outW + w);
 }
 
 template <typename T>
 [[kernel]] void conv_direct(CONV_ARGUMENTS(T), uint thread_index [[thread_position_in_grid]], uint grid [[threads_per_grid]]) {
-  const ulong count = p.batches * p.outputs * p.groups * ulong(p.axis[0].out) * ulong(p.axis[1].out);
-  for (ulong i = thread_index; i < count; i += grid) {
-    if (kWide) {
+  const ulong rows = p.batches * p.outputs * p.groups, count = rows * ulong(p.axis[0].out) * ulong(p.axis[1].out);
+  for (ulong i = thread_index; i < count + rows * p.part.head; i += grid) {
+    if (i >= count) {
+      take_head(before, y, after, p.part, p.outputs * p.groups, p.y.pitch, i - count);
+    } else if (kWide) {
       conv_element<T, long>(CONV_FORWARD, i);
     } else {
       conv_element<T, int>(CONV_FORWARD, i);

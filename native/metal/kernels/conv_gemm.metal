@@ -1,6 +1,7 @@
 // Convolution as an implicit matrix product (gemm.h): M = output channels of a group, N = batches * positions, K = channels * taps.
 // x is gathered, activated and scaled while it is staged; the epilogue writes y once.
 // Grid: [N / BN, groups * (M / BM), phases] threadgroups of 128 threads (phases: stride height * stride width when transposed, else 1).
+// A stream's value has one phase more, whose threadgroups copy its head.
 // Traffic: x read M / BM times (taps of one tile share the cache), the weight N / BN times, y written once; the least possible is one
 // read of x and the weight and one write of y. Floating-point operations: 2 M N K.
 #include "conv.h"
@@ -64,7 +65,7 @@ struct LoadInput {
   device const T* x;  // of this batch and group
   uint channels, firstChannel, thread_index;
   Reach<I> h, w;
-  I inH, inW, baseH, baseW;
+  I pitch, inH, inW, baseH, baseW;
   bool valid;
   ConvPrologue prologue;
   Walk walk;
@@ -76,7 +77,7 @@ struct LoadInput {
       if (valid && walk.channel < channels) {
         I ih = baseH + I(walk.h) * h.tapStep, iw = baseW + I(walk.w) * w.tapStep;
         if (inside(ih, inH) && inside(iw, inW)) {
-          value = prologue.apply(widen(x[(I(walk.channel) * inH + ih) * inW + iw]), firstChannel + walk.channel);
+          value = prologue.apply(widen(x[I(walk.channel) * pitch + ih * inW + iw]), firstChannel + walk.channel);
         }
       }
       memory[k * GEMM_PITCH_B(BN) + n] = value;
@@ -100,6 +101,7 @@ inline Position position_of(U n, U positionsH, U positionsW, ulong batches) {
 template <typename T>
 struct StoreConv {
   device T* y;
+  device T* after;
   constant ConvParams* p;
   ConvEpilogue<T> epilogue;
   ulong start;  // position of the tile's first column
@@ -112,8 +114,7 @@ struct StoreConv {
     const ulong h = at.h * strideH + phaseH, w = at.w * strideW + phaseW;
     if (!at.valid || h >= ulong(p->axis[0].out) || w >= ulong(p->axis[1].out)) return;
     const uint channel = firstOutput + m;
-    const ulong i = ((at.batch * (p->outputs * p->groups) + channel) * ulong(p->axis[0].out) + h) * ulong(p->axis[1].out) + w;
-    y[i] = narrow<T>(epilogue.apply(value, channel, i));
+    put_element(y, after, *p, epilogue, value, at.batch, channel, h * ulong(p->axis[1].out) + w);
   }
 };
 
@@ -155,9 +156,10 @@ inline void conv_tile(CONV_PARAMETERS(T), uint3 group, thread Tile& tile, thread
   b.thread_index = tile.thread_index;
   b.h = h;
   b.w = w;
+  b.pitch = I(p.x.pitch);
   b.inH = I(p.axis[0].in);
   b.inW = I(p.axis[1].in);
-  b.x = x + ((at.valid ? at.batch : 0) * p.groups * p.channels + b.firstChannel) * ulong(p.axis[0].in) * ulong(p.axis[1].in);
+  b.x = x + ((at.valid ? at.batch : 0) * p.groups * p.channels + b.firstChannel) * p.x.pitch + p.x.start;
   b.baseH = I(at.h) * h.step + h.base;
   b.baseW = I(at.w) * w.step + w.base;
   b.prologue.scale = scale;
@@ -166,7 +168,8 @@ inline void conv_tile(CONV_PARAMETERS(T), uint3 group, thread Tile& tile, thread
   b.prologue.param = p.preParam;
   b.walk.start(tile.thread_index / BN, h.taps, w.taps);
 
-  const StoreConv<T> store = {y, &p, CONV_EPILOGUE, start, positionsH, positionsW, strideH, strideW, phaseH, phaseW, inGroup * p.outputs};
+  const StoreConv<T> store = {y,          after,   &p,      CONV_EPILOGUE, start,  positionsH,
+                              positionsW, strideH, strideW, phaseH,        phaseW, inGroup * p.outputs};
   gemm_tile<BM, BN, false>(a, b, store, K, memory, tile);
 }
 
@@ -174,8 +177,17 @@ template <typename T, int BM, int BN>
 [[kernel, max_total_threads_per_threadgroup(kGemmThreads)]] void conv_gemm(CONV_ARGUMENTS(T), uint3 group [[threadgroup_position_in_grid]],
                                                                            uint thread_index [[thread_index_in_threadgroup]],
                                                                            uint simdgroup [[simdgroup_index_in_threadgroup]],
-                                                                           uint lane [[thread_index_in_simdgroup]]) {
+                                                                           uint lane [[thread_index_in_simdgroup]],
+                                                                           uint3 grid [[threadgroups_per_grid]]) {
   threadgroup float memory[GEMM_MEMORY(BM, BN)];
+  const uint phases = kTransposed ? uint(p.axis[0].stride) * uint(p.axis[1].stride) : 1;
+  if (group.z == phases) {
+    const ulong count = p.batches * p.outputs * p.groups * p.part.head, width = ulong(grid.x) * grid.y * kGemmThreads;
+    for (ulong i = (ulong(group.y) * grid.x + group.x) * kGemmThreads + thread_index; i < count; i += width) {
+      take_head(before, y, after, p.part, p.outputs * p.groups, p.y.pitch, i);
+    }
+    return;
+  }
   Tile tile = {thread_index, simdgroup, lane, 0, 0};
   if (kWide) {
     conv_tile<T, long, BM, BN>(CONV_FORWARD, group, tile, memory);

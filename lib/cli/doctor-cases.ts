@@ -4,6 +4,7 @@ import type { Device } from '../device.js';
 import type { DType } from '../dtype.js';
 import * as F from '../functional.js';
 import { type ConvFusion, convFused, scales } from '../fused.js';
+import { Conv1d, type ConvLayerOptions, ConvTranspose1d } from '../nn/index.js';
 import type { Tensor } from '../tensor.js';
 
 /**
@@ -196,7 +197,28 @@ function otherCases(): DoctorCase[] {
   ];
 }
 
+/** Pushes of a stream: what is kept of one and read by the next, in both kernels of convolutions. */
+function streamCases(): DoctorCase[] {
+  const layers: [string, number, (options: ConvLayerOptions) => Conv1d | ConvTranspose1d][] = [
+    ['40 to 24 channels', 40 * 5, (options) => new Conv1d(40, 24, 5, { ...options, dilation: 2, padding: 4 })],
+    ['9 to 2 channels', 9 * 7, (options) => new Conv1d(9, 2, 7, { ...options, padding: 3 })],
+    ['transposed', 16 * 2, (options) => new ConvTranspose1d(16, 12, 8, { ...options, stride: 4, padding: 2 })],
+  ];
+  return layers.map(([name, terms, make]) => ({
+    name: `stream of a convolution, ${name}`,
+    terms,
+    run: ({ device, dtype, randn }) => {
+      const layer = make({ device, dtype, seed: 5 });
+      const stream = layer.stream();
+      const pushed = [7, 1, 12].map((steps) => stream.push(randn(2, layer.inChannels, steps)));
+      const outputs = [...pushed, stream.flush()].filter((tensor) => tensor !== null);
+      layer.dispose();
+      return outputs;
+    },
+  }));
+}
+
 /** Every check of `weightnorm doctor`; together they reach every kernel. */
 export function doctorCases(): DoctorCase[] {
-  return [...normCases(), ...convCases(), ...productCases(), ...otherCases()];
+  return [...normCases(), ...convCases(), ...streamCases(), ...productCases(), ...otherCases()];
 }

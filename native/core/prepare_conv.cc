@@ -76,6 +76,8 @@ Shape checkConv(const ConvOp& op) {
                        op.x.shape.str().c_str(), op.weight.shape.str().c_str()));
   }
   requireWeight(op.x, op.weight);
+  const bool height = op.stride[0] != 1 || op.dilation[0] != 1 || op.padBegin[0] != 0 || op.padEnd[0] != 0 || op.outputPadding[0] != 0;
+  if (rank == 3 && height) throw Error(Code::kArgument, format("%s has no height", function));
   for (size_t d = rank == 3 ? 1 : 0; d < 2; ++d) {
     requireRange("stride", op.stride[d], 1);
     requireRange("dilation", op.dilation[d], 1);

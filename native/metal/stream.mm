@@ -49,7 +49,8 @@ void encodeValue(Encoder& encoder, const core::StreamOp& op, const core::StreamS
 void encode(Encoder& encoder, const core::StreamOp& op) {
   for (const core::StreamStep& step : op.steps) {
     if (step.kind == core::StreamStep::Kind::kConv) {
-      encodeConv(encoder, step.conv, partOf(op, step), step.head > 0 ? op.before : core::Tensor{}, step.keep > 0 ? op.after : core::Tensor{});
+      encodeConv(encoder, step.conv, partOf(op, step), step.head > 0 ? op.before : core::Tensor{},
+                 step.keep > 0 ? op.after : core::Tensor{});
     } else {
       encodeValue(encoder, op, step);
     }

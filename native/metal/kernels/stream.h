@@ -1,11 +1,11 @@
-// What a push of a stream does around each value [N, C, head + fresh]: its head comes from the state before, its end goes to the state after.
-// State is [N, elements]: a row a stream, in it [C, steps] of each value.
+// What a push of a stream does around each value [N, C, head + fresh]: its head comes from the state before, its end goes to the state
+// after. State is [N, elements]: a row a stream, in it [C, steps] of each value.
 #pragma once
 
-struct StreamPart {                // stream.h
-  ulong before_pitch, head_at;     // of the state before: elements a stream, and where the head begins
+struct StreamPart {             // stream.h
+  ulong before_pitch, head_at;  // of the state before: elements a stream, and where the head begins
   ulong after_pitch, keep_at;
-  ulong head, fresh, keep;         // time steps
+  ulong head, fresh, keep;  // time steps
 };
 
 // Hands time step t of a value to the state after, where it is one of the last `keep`.
@@ -18,7 +18,8 @@ inline void keep_step(device T* after, constant StreamPart& p, ulong batch, ulon
 
 // Element i of the [N, C, head] that were kept, into rows of `pitch` elements.
 template <typename T>
-inline void take_head(device const T* before, device T* value, device T* after, constant StreamPart& p, ulong channels, ulong pitch, ulong i) {
+inline void take_head(device const T* before, device T* value, device T* after, constant StreamPart& p, ulong channels, ulong pitch,
+                      ulong i) {
   const ulong t = i % p.head, row = i / p.head, channel = row % channels, batch = row / channels;
   const T x = before[batch * p.before_pitch + p.head_at + channel * p.head + t];
   value[row * pitch + t] = x;

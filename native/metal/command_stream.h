@@ -21,7 +21,6 @@ class CommandStream {
   CommandStream& operator=(const CommandStream&) = delete;
 
   const std::shared_ptr<Timeline>& timeline() const { return flight_->timeline(); }
-  Flight& flight() { return *flight_; }
 
   // Around one operation. endOperation commits when the open command buffer is full.
   void beginOperation();

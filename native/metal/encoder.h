@@ -73,9 +73,9 @@ class Dispatch {
   Dispatch& uses(const core::Tensor& tensor, Access access);
 
   // Copied now. At most 4096 bytes; larger tables go through Encoder::memory(data, bytes).
-  Dispatch& bytes(uint32_t index, const void* data, size_t size);
   template <class T>
   Dispatch& value(uint32_t index, const T& value) {
+    static_assert(sizeof(T) <= 4096);
     return bytes(index, &value, sizeof(T));
   }
   // Rounded up to a multiple of 16.
@@ -98,6 +98,7 @@ class Dispatch {
     uint32_t index;
     std::vector<std::byte> data;
   };
+  Dispatch& bytes(uint32_t index, const void* data, size_t size);
   void encode(MTLSize size, MTLSize group, bool whole);
 
   Encoder& encoder_;

@@ -12,7 +12,6 @@ namespace weightnorm::metal {
 
 namespace {
 
-constexpr size_t kMaxBytesArgument = 4096;
 constexpr uint64_t kElementwiseThreads = 256;
 
 CommandStream::Use streamUse(const core::Tensor& tensor, Access access) {
@@ -69,10 +68,6 @@ Dispatch& Dispatch::uses(const core::Tensor& tensor, Access access) {
 }
 
 Dispatch& Dispatch::bytes(uint32_t index, const void* data, size_t size) {
-  if (size == 0 || size > kMaxBytesArgument) {
-    throw core::Error(core::Code::kExecution,
-                      core::format("a kernel argument of %zu bytes; 1 to %zu are allowed", size, kMaxBytesArgument));
-  }
   const auto* first = static_cast<const std::byte*>(data);
   bytes_.push_back({index, {first, first + size}});
   return *this;

@@ -20,6 +20,7 @@ const KernelSource& source(const std::string& library) {
   for (size_t i = 0; i < kKernelSourceCount; ++i) {
     if (library == kKernelSources[i].name) return kKernelSources[i];
   }
+  // unreachable: operations name files of kernels/, all of which are embedded
   throw core::Error(core::Code::kExecution, core::format("this build has no kernel library '%s'", library.c_str()));
 }
 

@@ -15,12 +15,6 @@ inline float widen(half x) {
 inline float widen(bf16 x) {
   return as_type<float>(uint(x) << 16);
 }
-inline float4 widen(float4 x) {
-  return x;
-}
-inline float4 widen(half4 x) {
-  return float4(x);
-}
 inline float4 widen(ushort4 x) {
   return as_type<float4>(uint4(x) << 16);
 }

@@ -81,5 +81,6 @@ void layout();
 void reductions();
 void faults();
 void lifetime();
+void limits();
 
 }  // namespace metaltest

@@ -20,9 +20,13 @@ void smallThreadgroups() {
 
 // native-metal [part…]: the Metal backend's own tests under the software Metal; all parts by default.
 int main(int argc, char** argv) {
-  const std::pair<const char*, void (*)()> parts[] = {{"elementwise", metaltest::elementwise}, {"layout", metaltest::layout},
-                                                      {"reductions", metaltest::reductions},   {"small-threadgroups", smallThreadgroups},
-                                                      {"faults", metaltest::faults},           {"lifetime", metaltest::lifetime}};
+  const std::pair<const char*, void (*)()> parts[] = {{"elementwise", metaltest::elementwise},
+                                                      {"layout", metaltest::layout},
+                                                      {"reductions", metaltest::reductions},
+                                                      {"small-threadgroups", smallThreadgroups},
+                                                      {"faults", metaltest::faults},
+                                                      {"lifetime", metaltest::lifetime},
+                                                      {"limits", metaltest::limits}};
   weightnorm::metal::overrides().recycled = [](void* contents, uint64_t bytes) { softmetal_renew(contents, bytes); };
   for (const auto& [name, run] : parts) {
     bool wanted = argc == 1;

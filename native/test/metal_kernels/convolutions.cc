@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "harness.h"
+#include "metal/overrides.h"
 
 // Convolutions of every kind against float64: geometry, groups, padding, what is fused before and after, both kernels, both index widths.
 namespace testing {
@@ -263,6 +264,12 @@ void testConvolutions() {
       if (test.transposed) convolution(test, perInput, dtype);
     }
   }
+  // Indices of 64 bits, which only huge tensors need.
+  metal::overrides().wideIndices = true;
+  for (const Case& test : kCases) {
+    if (test.x.size() < 10000) convolution(test, {"64-bit"}, DType::kFloat32);
+  }
+  metal::overrides().wideIndices = false;
   independence(false);
   independence(true);
 }

@@ -19,6 +19,11 @@ int passed = 0, failed = 0;
 void check(bool ok, const std::string& what) {
   ok ? ++passed : ++failed;
   if (!ok && failed <= 40) std::printf("FAILED %s\n", what.c_str());
+  // Mutation tests ask no more than whether anything fails.
+  static const bool stops = std::getenv("WEIGHTNORM_TEST_STOP") != nullptr;
+  if (ok || !stops) return;
+  std::fflush(stdout);
+  std::_Exit(1);
 }
 
 static std::shared_ptr<core::Device>& sharedDevice() {

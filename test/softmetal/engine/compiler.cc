@@ -8,8 +8,10 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "../msl/abi.h"
@@ -61,6 +63,18 @@ fs::path headers() {
   const char* home = getenv("SOFTMETAL_HEADERS");
   return home ? fs::path(home) : ownLibrary().parent_path() / "msl";
 }
+// For mutation tests: a folder of pairs name.from, name.to; a source equal to the first is compiled as the second.
+const std::string& replacementOf(const std::string& source) {
+  static const std::map<std::string, std::string> pairs = [] {
+    std::map<std::string, std::string> found;
+    if (const char* folder = getenv("SOFTMETAL_REPLACE"))
+      for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.path().extension() == ".from") found[readFile(entry.path())] = readFile(fs::path(entry.path()).replace_extension("to"));
+    return found;
+  }();
+  const auto found = pairs.find(source);
+  return found == pairs.end() ? source : found->second;
+}
 std::string compilerName() {
   const char* name = getenv("SOFTMETAL_CLANG");
   return name ? name : "clang++-19";
@@ -96,6 +110,7 @@ const std::string& headerText() {
 
 std::string codeFlags(const CompileOptions& options) {
   std::string flags = options.fastMath ? "-O2 -ffast-math" : "-O1 -ffp-contract=off";
+  if (wantsCoverage()) flags += " -fcoverage-mapping -fprofile-update=atomic";
   flags +=
       " -std=c++14 -fsanitize=thread -mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1"
       " -mllvm -tsan-instrument-atomics=0 -g1 -fPIC -fno-exceptions -fno-rtti -nostdinc -fvisibility=hidden"
@@ -132,11 +147,17 @@ class Build {
     const Rewritten text = rewrite(readFile(preprocessed));
     if (!text.error.empty()) return text.error + "\n";
     writeFile(rewritten, "#include \"entry.h\"\n" + text.text);
-    result = runCommand(inWork + codeFlags(options) + " -I" + quoted(headers().string()) + " -c k.cc -o k.o");
+    // The counts of every library go to a file of its name in the current folder of whoever runs it.
+    const std::string profile = wantsCoverage() ? " -fprofile-instr-generate=" + quoted(target.stem().string() + "-%m.profraw") : "";
+    result = runCommand(inWork + codeFlags(options) + profile + " -I" + quoted(headers().string()) + " -c k.cc -o k.o");
     if (result.status) return result.output;
-    result = runCommand(inWork + "-shared -fuse-ld=lld -nostdlib k.o -Wl,--no-as-needed " + quoted(ownLibrary().string()) +
+    result = runCommand(inWork + "-shared -fuse-ld=lld -nostdlib k.o -Wl,--no-as-needed " + quoted(ownLibrary().string()) + profile +
                         " -Wl,--as-needed -lm -lc $(" + compilerName() + " --rtlib=compiler-rt -print-libgcc-file-name) -o k.so");
     if (result.status) return result.output;
+    if (wantsCoverage()) {
+      fs::rename(metal, fs::path(target).replace_extension("metal"));
+      fs::rename(rewritten, fs::path(target).replace_extension("cc"));
+    }
     fs::rename(library, target);
     return "";
   }
@@ -147,7 +168,13 @@ class Build {
 
 }  // namespace
 
-Compiled compile(const std::string& source, const CompileOptions& requested) {
+bool wantsCoverage() {
+  const char* wanted = getenv("SOFTMETAL_COVERAGE");
+  return wanted && strcmp(wanted, "0") != 0;
+}
+
+Compiled compile(const std::string& requestedSource, const CompileOptions& requested) {
+  const std::string& source = replacementOf(requestedSource);
   const auto start = std::chrono::steady_clock::now();
   CompileOptions options = requested;
   options.fastMath |= setting(Setting::kFastMath) != 0;

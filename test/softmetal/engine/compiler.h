@@ -17,6 +17,10 @@ struct Compiled {
 };
 Compiled compile(const std::string& source, const CompileOptions& options);
 
+// SOFTMETAL_COVERAGE=1: kernels count what runs, in the folder that they run in; what was compiled stays beside its library as .metal and
+// .cc.
+bool wantsCoverage();
+
 // file:line of an instruction of a compiled library, or "?".
 std::string locate(const std::string& libraryPath, unsigned long offset);
 

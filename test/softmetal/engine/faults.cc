@@ -22,6 +22,8 @@ constexpr Description kDescriptions[] = {
     {"memory_limit", 0},
     {"fail_allocation", 0},
     {"fail_allocation_once", 0},
+    {"fail_product", 0},
+    {"simd_width", 32},
     {"fail_compile", 0},
     {"fail_pipeline", 0},
     {"fail_commit", 0},

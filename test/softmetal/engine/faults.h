@@ -24,6 +24,8 @@ enum class Setting {
   kMemoryLimit,         // total bytes of live buffers after which allocation fails; 0: none
   kFailAllocation,      // the nth allocation from now on fails, and all after it until reset; 0: none
   kFailAllocationOnce,  // the nth allocation from now on fails
+  kFailProduct,         // the nth MPSMatrixMultiplication is nil; 0: none
+  kSimdWidth,           // threadExecutionWidth that pipelines report; kernels run 32 whatever it says
   kFailCompile,         // the nth newLibraryWithSource fails; 0: none
   kFailPipeline,        // the nth pipeline fails; 0: none
   kFailCommit,          // the nth commit fails with kFailCommitCode; 0: none

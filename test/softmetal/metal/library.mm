@@ -206,7 +206,7 @@ static TypedValue typedValue(const void* value, MTLDataType type) {
   return maxThreads;
 }
 - (NSUInteger)threadExecutionWidth {
-  return kSmSimdWidth;
+  return softmetal::setting(softmetal::Setting::kSimdWidth);
 }
 - (NSUInteger)staticThreadgroupMemoryLength {
   return library->threadgroupMemory(kernel);

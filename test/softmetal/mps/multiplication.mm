@@ -112,6 +112,7 @@ static void encodeProduct(SMCommandBuffer* buffer, Operand a, Operand b, Operand
                interiorColumns:(NSUInteger)interior
                          alpha:(double)alpha
                           beta:(double)beta {
+  if (softmetal::takesTurn(softmetal::Setting::kFailProduct)) return nil;
   if ((self = [super initWithDevice:device])) {
     SM_VALID(rows && columns && interior, "MPSMatrixMultiplication: %lu x %lu with interior %lu has a dimension of 0", rows, columns,
              interior);

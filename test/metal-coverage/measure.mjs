@@ -1,0 +1,79 @@
+// Which lines of native/metal every part of the native tests runs. Builds in build/coverage what it needs; results are kept
+// there by a hash of everything they depend on.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { root, run } from '../../scripts/run.mjs';
+import { Counts, collect } from './lines.mjs';
+import { parts } from './parts.mjs';
+
+export const build = path.join(root, 'build', 'coverage');
+
+/** A hash of files and of all files below folders, by name and content. */
+export function hashOf(...names) {
+  const hash = createHash('sha256');
+  const add = (name) => {
+    const file = path.join(root, name);
+    if (statSync(file).isDirectory()) {
+      for (const child of readdirSync(file).sort()) add(path.join(name, child));
+    } else {
+      hash.update(`${name}\0`).update(readFileSync(file)).update('\0');
+    }
+  };
+  for (const name of names) add(name);
+  return hash.digest('hex').slice(0, 24);
+}
+
+/** What the outcome of a native test depends on. */
+export const inputs = ['native', 'test/softmetal', 'test/apple/include', 'test/metal-coverage', 'CMakeLists.txt', 'sources.json', 'scripts/embed-kernels.mjs'];
+
+function compile() {
+  const quiet = { stdio: ['ignore', 'ignore', 'inherit'] };
+  const compiler = process.env.SOFTMETAL_CLANG ?? 'clang++-19';
+  run('bash', ['test/softmetal/build.sh'], quiet);
+  const options = ['-DWEIGHTNORM_SOFTMETAL=ON', '-DWEIGHTNORM_COVERAGE=ON', `-DCMAKE_CXX_COMPILER=${compiler}`, '-DCMAKE_BUILD_TYPE=Release'];
+  run('cmake', ['-S', '.', '-B', build, ...options], quiet);
+  const targets = ['--target', 'native_metal', '--target', 'native_metal_kernels'];
+  run('cmake', ['--build', build, ...targets, '--parallel', process.env.JOBS ?? '2'], quiet);
+}
+
+/** Runs one part in a folder of its own and collects what it counted. */
+function measurePart({ name, program, part, env }) {
+  const folder = path.join(build, 'counts', name.replace(/\W+/g, '-'));
+  const cache = path.join(build, 'cache');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const result = spawnSync(path.join(build, program), [part], {
+    cwd: folder,
+    env: { ...process.env, ...env, XDG_CACHE_HOME: cache, SOFTMETAL_COVERAGE: '1' },
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
+  if (result.status !== 0) throw new Error(`${name} fails while it is measured:\n${result.stdout}${result.stderr}`);
+  return collect(folder, path.join(cache, 'softmetal'), path.join(build, program));
+}
+
+const toJson = (counts) => [...counts.files].map(([file, lines]) => [file, [...lines].map(([line, { count, branches }]) => [line, count, branches])]);
+
+function fromJson(json) {
+  const counts = new Counts();
+  for (const [file, lines] of json) for (const [line, count, branches] of lines) counts.add(file, line, count, branches);
+  return counts;
+}
+
+/** Counts of every part but those with flushed subnormals, which run the same lines. Map part name → Counts. */
+export function measure() {
+  const store = path.join(build, 'counts.json');
+  const key = hashOf(...inputs);
+  if (existsSync(store)) {
+    const known = JSON.parse(readFileSync(store, 'utf8'));
+    if (known.key === key) return new Map(known.parts.map(([name, json]) => [name, fromJson(json)]));
+  }
+  compile();
+  const measured = parts()
+    .filter(({ variant }) => variant !== 'flushed')
+    .map((part) => [part.name, measurePart(part)]);
+  writeFileSync(store, JSON.stringify({ key, parts: measured.map(([name, counts]) => [name, toJson(counts)]) }));
+  return new Map(measured);
+}

@@ -22,7 +22,7 @@
           "defines": ["WEIGHTNORM_METAL"],
           "actions": [{
             "action_name": "embed_kernels",
-            "inputs": ["scripts/embed-kernels.mjs", "<!@(node -p \"require('fs').readdirSync('native/metal/kernels').map(f => 'native/metal/kernels/' + f).join(' ')\")"],
+            "inputs": ["scripts/embed-kernels.mjs", "<!@(node -p \"require('./sources.json').metal.join(' ')\")", "<!@(node -p \"require('fs').readdirSync('native/metal/kernels').map(f => 'native/metal/kernels/' + f).join(' ')\")"],
             "outputs": ["<(INTERMEDIATE_DIR)/kernel_sources.cc"],
             "action": ["node", "scripts/embed-kernels.mjs", "<(INTERMEDIATE_DIR)/kernel_sources.cc"]
           }],

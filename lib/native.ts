@@ -43,7 +43,8 @@ export type ConvGeometry = Float64Array;
 
 /** Axes are passed as a mask (bit i = axis i), eps as a number or undefined. */
 export interface Addon {
-  readonly build: { compiler: string; metal: boolean };
+  /** `kernels` and `host`: hashes of the Metal backend's sources ('' without Metal). `sanitizer`: of the compiler, '' for none. */
+  readonly build: { compiler: string; metal: boolean; kernels: string; host: string; sanitizer: string };
   setErrorClass(errorClass: typeof WeightNormError): void;
   /** Every device this build knows, usable or not (`reason` says why not). */
   listDevices(): (DeviceInfo & { available: boolean })[];

@@ -1,5 +1,5 @@
 // Compiles lib/ to dist/ (CommonJS and types) and wraps it for ES modules, so both kinds of import share one instance.
-import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,6 +16,7 @@ export function buildTypeScript() {
     `import weightnorm from './index.js';\n\nexport const { ${names.join(', ')} } = weightnorm;\nexport default weightnorm;\n`,
   );
   writeFileSync(path.join(fresh, 'index.d.mts'), `import weightnorm = require('./index.js');\n\nexport * from './index.js';\nexport default weightnorm;\n`);
+  copyFileSync(path.join(root, 'docs', 'verification.json'), path.join(fresh, 'cli', 'verification.json'));
   chmodSync(path.join(fresh, 'cli', 'main.js'), 0o755);
   rmSync(dist, { recursive: true, force: true });
   renameSync(fresh, dist);

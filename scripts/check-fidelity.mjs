@@ -17,11 +17,10 @@ import { checkRestrictions } from '../test/fidelity/restrictions.mjs';
 import { compare, missingTests, readReview } from '../test/fidelity/review.mjs';
 import { root } from './run.mjs';
 
-let passed = 0;
-let failed = 0;
+const counts = { declarations: [0, 0], fidelity: [0, 0] };
+let suite = 'fidelity';
 function report(what, errors) {
-  if (errors.length === 0) passed++;
-  else failed++;
+  counts[suite][errors.length === 0 ? 0 : 1]++;
   if (errors.length > 0) console.log(`FAILED ${what}\n${errors.map((error) => `  ${error}`).join('\n')}`);
 }
 
@@ -108,8 +107,10 @@ function checkSamples() {
 }
 
 const kernels = checkKernels();
-checkReview(checkBackend());
+const used = checkBackend();
 checkSamples();
+suite = 'declarations';
+checkReview(used);
 console.log(`${kernels} kernels`);
-console.log(`fidelity: ${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+for (const [name, [passed, failed]] of Object.entries(counts)) console.log(`${name}: ${passed} passed, ${failed} failed`);
+process.exitCode = Object.values(counts).some(([, failed]) => failed > 0) ? 1 : 0;

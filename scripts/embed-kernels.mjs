@@ -1,5 +1,6 @@
 // Writes native/metal/kernels/*.metal, their local includes in place, into a C++ source file:
 //   node scripts/embed-kernels.mjs <output.cc>
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,6 +34,22 @@ export const libraries = () =>
     .filter((name) => name.endsWith('.metal'))
     .sort();
 
+const digest = (texts) => texts.reduce((hash, text) => hash.update(text).update('\0'), createHash('sha256')).digest('hex').slice(0, 12);
+
+/** Names what a build holds: a hash of the kernels, and one of the code that launches them. */
+export function sourceHashes() {
+  const host = join(kernels, '..');
+  const files = readdirSync(host)
+    .filter((name) => /\.(mm|h)$/.test(name))
+    .sort();
+  const texts = libraries().map((name) =>
+    flatten(join(kernels, name))
+      .map(({ content }) => content)
+      .join('\n'),
+  );
+  return { kernels: digest(texts), host: digest(files.flatMap((name) => [name, read(join(host, name))])) };
+}
+
 /** A C++ string literal, one source line a line. */
 function literal(text) {
   const lines = text.split('\n').map((line) => `    "${line.replace(/[\\"]/g, '\\$&').replace(/\t/g, '\\t').replace(/\?\?/g, '?\\?')}\\n"`);
@@ -52,6 +69,7 @@ function main() {
     if (/[^\t\n\x20-\x7e]/.test(text)) throw new Error(`${name} (or what it includes) has a character outside ASCII`);
     return `  {"${basename(name, '.metal')}",\n${literal(text)}},`;
   });
+  const hashes = sourceHashes();
   mkdirSync(dirname(resolve(output)), { recursive: true });
   writeFileSync(
     output,
@@ -64,6 +82,8 @@ const KernelSource kKernelSources[] = {
 ${entries.join('\n')}
 };
 const size_t kKernelSourceCount = ${entries.length};
+const char* const kKernelHash = "${hashes.kernels}";
+const char* const kHostHash = "${hashes.host}";
 
 }  // namespace weightnorm::metal
 `,

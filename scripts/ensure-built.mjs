@@ -26,7 +26,7 @@ export async function ensureBuilt() {
     const { buildAddon } = await import('./build-addon.mjs');
     buildAddon();
   }
-  if (age('dist/index.mjs') < Math.max(newest('lib'), newest('tsconfig.json'))) {
+  if (age('dist/index.mjs') < Math.max(newest('lib'), newest('tsconfig.json'), newest('docs/verification.json'))) {
     const { buildTypeScript } = await import('./build-ts.mjs');
     buildTypeScript();
   }

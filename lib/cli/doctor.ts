@@ -5,6 +5,7 @@ import { addon } from '../native.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import type { Command } from './command.js';
+import { describeBuild, verification } from './verification.js';
 import { type DoctorCase, doctorCases, type Make } from './doctor-cases.js';
 
 interface Check {
@@ -57,6 +58,7 @@ Options:`,
       failed: mismatches.length > 0,
       json: {
         machine,
+        verification: verification(machine.build),
         devices: addon.listDevices(),
         compiled: records,
         notRun: unused,
@@ -66,7 +68,7 @@ Options:`,
       },
       lines: [
         `system     ${machine.platform} ${machine.release}, ${machine.arch}, Node ${machine.node}`,
-        `build      ${machine.build.compiler}, ${machine.build.metal ? 'with' : 'without'} Metal`,
+        ...describeBuild(machine.build),
         ...addon
           .listDevices()
           .map(

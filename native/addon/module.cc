@@ -123,6 +123,19 @@ void stayMapped() {
   if (dladdr(reinterpret_cast<void*>(&stayMapped), &self) && self.dli_fname) dlopen(self.dli_fname, RTLD_NOW | RTLD_NODELETE | RTLD_NOLOAD);
 }
 
+#if !defined(__has_feature)
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+constexpr const char* kSanitizer = "address";
+#elif defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+constexpr const char* kSanitizer = "thread";
+#elif __has_feature(undefined_behavior_sanitizer)
+constexpr const char* kSanitizer = "undefined";
+#else
+constexpr const char* kSanitizer = "";
+#endif
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   stayMapped();
   env.SetInstanceData<Environment>(new Environment(env));
@@ -133,6 +146,10 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 #else
   build.Set("metal", false);
 #endif
+  const metal::SourceHashes hashes = metal::sourceHashes();
+  build.Set("kernels", hashes.kernels);
+  build.Set("host", hashes.host);
+  build.Set("sanitizer", kSanitizer);
   exports.Set("build", build);
   expose<setErrorClass>(exports, "setErrorClass");
   expose<list>(exports, "listDevices");

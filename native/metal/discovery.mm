@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 
+#include "metal/kernel_sources.h"
 #include "metal/metal_device.h"
 #include "metal/overrides.h"
 
@@ -105,6 +106,10 @@ std::shared_ptr<core::Device> metalDevice(std::string* reason) {
     known = device;
     return device;
   }
+}
+
+SourceHashes sourceHashes() {
+  return {kKernelHash, kHostHash};
 }
 
 std::vector<CompileRecord> compileRecords(core::Device& device) {

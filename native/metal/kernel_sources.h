@@ -12,5 +12,8 @@ struct KernelSource {
 
 extern const KernelSource kKernelSources[];
 extern const size_t kKernelSourceCount;
+// Of all kernels, and of native/metal's .mm and .h files, as they were when this was built.
+extern const char* const kKernelHash;
+extern const char* const kHostHash;
 
 }  // namespace weightnorm::metal

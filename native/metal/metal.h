@@ -13,6 +13,12 @@ namespace weightnorm::metal {
 // serve, with the reason and what to do about it in `reason`. Any thread.
 std::shared_ptr<core::Device> metalDevice(std::string* reason);
 
+// Hashes of the sources of this build, by which results of checks are told from those of other sources; empty without Metal.
+struct SourceHashes {
+  const char *kernels, *host;
+};
+SourceHashes sourceHashes();
+
 // One run-time compilation: a library ("" function) or a pipeline, with its function constants spelled out.
 struct CompileRecord {
   std::string library, function, constants;

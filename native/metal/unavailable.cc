@@ -8,6 +8,10 @@ std::shared_ptr<core::Device> metalDevice(std::string* reason) {
   return nullptr;
 }
 
+SourceHashes sourceHashes() {
+  return {"", ""};
+}
+
 std::vector<CompileRecord> compileRecords(core::Device&) {
   return {};
 }

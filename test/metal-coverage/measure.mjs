@@ -64,16 +64,23 @@ function fromJson(json) {
 
 /** Counts of every part but those with flushed subnormals, which run the same lines. Map part name → Counts. */
 export function measure() {
-  const store = path.join(build, 'counts.json');
   const key = hashOf(...inputs);
-  if (existsSync(store)) {
-    const known = JSON.parse(readFileSync(store, 'utf8'));
-    if (known.key === key) return new Map(known.parts.map(([name, json]) => [name, fromJson(json)]));
-  }
-  compile();
-  const measured = parts()
-    .filter(({ variant }) => variant !== 'flushed')
-    .map((part) => [part.name, measurePart(part)]);
-  writeFileSync(store, JSON.stringify({ key, parts: measured.map(([name, counts]) => [name, toJson(counts)]) }));
-  return new Map(measured);
+  let compiled = false;
+  const known = (part) => {
+    const store = path.join(build, 'counts', `${part.name.replace(/\W+/g, '-')}.json`);
+    if (existsSync(store)) {
+      const stored = JSON.parse(readFileSync(store, 'utf8'));
+      if (stored.key === key) return fromJson(stored.counts);
+    }
+    if (!compiled) compile();
+    compiled = true;
+    const counts = measurePart(part);
+    writeFileSync(store, JSON.stringify({ key, counts: toJson(counts) }));
+    return counts;
+  };
+  return new Map(
+    parts()
+      .filter(({ variant }) => variant !== 'flushed')
+      .map((part) => [part.name, known(part)]),
+  );
 }

@@ -226,6 +226,7 @@ void versions() {
 }
 
 void memoryLimit() {
+  objectsLeft();  // the limit is read when a device is found, and an earlier one is shared while a handler's thread holds it
   setenv("WEIGHTNORM_MEMORY_LIMIT", "100000", 1);
   {
     Session session;

@@ -26,6 +26,8 @@ void everyKernel() {
     names.insert(kernel.library + "/" + kernel.function);
   check(names.size() > 100 && names.count("weight_norm/wn_loop_float32") && names.count("fill/fill_bfloat16"),
         "every kernel is named: " + std::to_string(names.size()));
+  check(std::string(metal::sourceHashes().kernels).size() == 12 && std::string(metal::sourceHashes().host).size() == 12,
+        "the build names its sources");
   size_t libraries = 0;
   for (const metal::CompileRecord& record : metal::compileRecords(*session.device())) libraries += record.function.empty();
   check(libraries >= 15, "and every library compiled: " + std::to_string(libraries));

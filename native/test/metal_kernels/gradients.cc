@@ -18,8 +18,10 @@ const Case kCases[] = {
     {{17, 12, 3}, 5}, {{17, 5, 7}, 5}, {{9, 8, 16}, 5}, {{4, 3, 600}, 5}, {{2, 3, 4, 5, 2}, 21}, {{3, 2, 4, 2, 3, 2}, 42},
 };
 
-enum class Kind { kRandom, kParallel, kHuge, kTiny, kZeroGradient, kZeroRows };
-const char* const kKindNames[] = {"random", "along v", "huge", "tiny", "zero gradient", "zero rows"};
+// kMixed: neighbouring norms far apart. kPeakFirst, kPeakLast: one element of a norm outweighs all others.
+enum class Kind { kRandom, kParallel, kHuge, kTiny, kZeroGradient, kZeroRows, kMixed, kPeakFirst, kPeakLast };
+const char* const kKindNames[] = {"random",    "along v", "huge",       "tiny",     "zero gradient",
+                                  "zero rows", "mixed",   "peak first", "peak last"};
 
 void backward(const Case& test, DType dtype, Kind kind, std::optional<double> eps) {
   const std::string name = std::string(kKindNames[static_cast<int>(kind)]) + " " + test.shape.str() + " mask " +
@@ -35,6 +37,19 @@ void backward(const Case& test, DType dtype, Kind kind, std::optional<double> ep
     if (kind == Kind::kTiny) vs[i] *= 1e-24f, ds[i] *= 1e-20f;
     if (kind == Kind::kZeroGradient) ds[i] = 0;
     if (kind == Kind::kZeroRows && kept[i] % 2 == 0) vs[i] = 0;
+    if (kind == Kind::kMixed) {
+      const float factors[] = {1e-24f, 1, 1e22f};
+      vs[i] *= factors[kept[i] % 3];
+      ds[i] *= factors[(kept[i] + 1) % 3] * 1e3f;
+    }
+  }
+  if (kind == Kind::kPeakFirst || kind == Kind::kPeakLast) {
+    std::vector<bool> seen(kept.size());
+    for (size_t n = 0; n < kept.size(); ++n) {
+      const size_t i = kind == Kind::kPeakFirst ? n : kept.size() - 1 - n;
+      if (!seen[static_cast<size_t>(kept[i])]) vs[i] = 1e25f, ds[i] = 1e24f;
+      seen[static_cast<size_t>(kept[i])] = true;
+    }
   }
   core::WeightNormBackwardOp op;
   op.gradW = make(test.shape, dtype, ds);
@@ -90,9 +105,10 @@ void testGradients() {
   for (const DType dtype : kDTypes) {
     for (const Case& test : kCases) backward(test, dtype, Kind::kRandom, std::nullopt);
   }
-  const Case few[] = {{{37, 16}, 2}, {{7, 2048}, 2}, {{3, 40000}, 2}, {{700, 32}, 1}, {{17, 12, 3}, 5}, {{2, 3, 4, 5, 2}, 21}};
+  const Case few[] = {{{37, 16}, 2}, {{7, 2048}, 2}, {{3, 40000}, 2}, {{700, 32}, 1}, {{17, 12, 3}, 5}, {{2, 3, 4, 5, 2}, 21}, {{6, 248}, 2}, {{4, 3, 600}, 5}};
   for (const Case& test : few) {
-    for (const Kind kind : {Kind::kParallel, Kind::kHuge, Kind::kTiny, Kind::kZeroGradient, Kind::kZeroRows}) {
+    for (const Kind kind : {Kind::kParallel, Kind::kHuge, Kind::kTiny, Kind::kZeroGradient, Kind::kZeroRows, Kind::kMixed, Kind::kPeakFirst,
+                            Kind::kPeakLast}) {
       backward(test, DType::kFloat32, kind, std::nullopt);
     }
     backward(test, DType::kFloat32, Kind::kZeroRows, 0.0);

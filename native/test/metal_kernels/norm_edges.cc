@@ -55,6 +55,31 @@ void ranges(const Layout& layout, std::optional<double> eps) {
   }
 }
 
+// One element outweighs all others of its norm, so much that a look that misses it overflows: the first or the last.
+void peaks(const Layout& layout, bool first) {
+  const auto kept = keptIndices(layout.shape, layout.reduce);
+  std::vector<float> v(kept.size(), 1);
+  std::vector<bool> seen(12);
+  for (size_t n = 0; n < kept.size(); ++n) {
+    const size_t i = first ? n : kept.size() - 1 - n;
+    if (!seen[static_cast<size_t>(kept[i])]) v[i] = 1e25f;
+    seen[static_cast<size_t>(kept[i])] = true;
+  }
+  const Tensor tv = make(layout.shape, DType::kFloat32, v);
+  core::WeightNormOp op{tv, make(layout.shape.reduced(layout.reduce), DType::kFloat32, std::vector<float>(12, 3)), {}, layout.reduce, {}};
+  core::prepare(op);
+  backend().run(op);
+  const auto ws = read(op.w);
+  std::vector<double> sums(12);
+  for (size_t i = 0; i < v.size(); ++i) sums[static_cast<size_t>(kept[i])] += double(v[i]) * v[i];
+  double worst = 0;
+  for (size_t i = 0; i < v.size(); ++i) {
+    const double want = v[i] * (3 / std::sqrt(sums[static_cast<size_t>(kept[i])]));
+    worst = std::max(worst, ulpsApart(ws[i], want, DType::kFloat32));
+  }
+  check(worst <= 4, std::string("peak ") + (first ? "first" : "last") + " of " + layout.shape.str() + ": " + std::to_string(worst) + " ulp");
+}
+
 // Rows that are or start from subnormal numbers: exact without flushing, else exact or 0.
 void subnormals() {
   std::vector<float> v(4 * 64), g{1, 1e-40f, 3, 1};
@@ -114,6 +139,8 @@ void testNormEdges() {
     ranges(layout, 1e-3);
     ranges(layout, 0.0);
     ranges(layout, 1e-60);
+    peaks(layout, true);
+    peaks(layout, false);
   }
   subnormals();
   halfRange();

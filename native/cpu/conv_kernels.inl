@@ -7,6 +7,10 @@ WN_INLINE void activateRow(const RowActivation& act, const float* x, float* y, i
   if (act.kind != core::Act::kNone) activateAny(act.kind, act.param, act.alpha, act.logScale, x, y, n);
 }
 
+WN_INLINE void clear(float* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += kLanes) storeN(out + i, zero(), n - i < kLanes ? static_cast<int>(n - i) : kLanes);
+}
+
 template <core::DType D>
 WN_INLINE float element(const void* x, int64_t i) {
   if constexpr (D == core::DType::kFloat32) return static_cast<const float*>(x)[i];
@@ -71,11 +75,15 @@ void gatherAs(const GatherRow& row) {
   if (last < first) last = first;
 
   const bool zeros = row.mode == core::PadMode::kZeros;
-  for (int64_t q = 0; q < row.count; ++q) {
-    if (q == first) q = last;
-    if (q == row.count) break;
-    const int64_t i = paddedIndex(row.mode, row.start + q * row.step, row.length);
-    row.out[q] = i < 0 ? 0.0f : element<D>(row.x, i);
+  if (zeros) {
+    clear(row.out, first);
+    clear(row.out + last, row.count - last);
+  } else {
+    for (int64_t q = 0; q < row.count; ++q) {
+      if (q == first) q = last;
+      if (q == row.count) break;
+      row.out[q] = element<D>(row.x, paddedIndex(row.mode, row.start + q * row.step, row.length));
+    }
   }
 
   const bool contiguous = row.step == 1 && zeros;

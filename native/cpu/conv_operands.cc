@@ -39,11 +39,16 @@ ConvOperands::ConvOperands(const core::ConvOp& op)
 
 GatherRow ConvOperands::input(int64_t image, int64_t channel, int64_t line) const {
   const int64_t first = (image * inputChannels_ + channel) * xRows_.pitch + xRows_.start + line * rowLength_;
-  GatherRow row{};
+  // Every field by hand: clearing the whole struct compiles to a string instruction, whose stores the reader waits for.
+  GatherRow row;
   row.x = x_ + static_cast<uint64_t>(first) * sizeOf(op_.x.dtype);
   row.dtype = op_.x.dtype;
   row.mode = op_.padMode;
   row.length = rowLength_;
+  row.start = 0;
+  row.step = 1;
+  row.count = 0;
+  row.out = nullptr;
   row.act = rowActivation(op_.pre, preAlpha_, channel);
   row.scale = op_.scalePerInput ? scale_[static_cast<size_t>(channel)] : 1.0f;
   return row;
@@ -54,7 +59,7 @@ FinishRow ConvOperands::output(int64_t image, int64_t channel, int64_t element, 
   const auto bytes = [&](const core::Rows& rows) {
     return static_cast<uint64_t>(plane * rows.pitch + rows.start + element) * sizeOf(op_.y.dtype);
   };
-  FinishRow row{};
+  FinishRow row;
   row.sum = sums;
   row.count = count;
   row.dtype = op_.y.dtype;

@@ -6,19 +6,33 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <random>
 #include <string>
 
 #include "cpu/conv.h"
 #include "cpu/conv_kernels.h"
-#include "test/testing.h"
+#include "cpu/cpu_device.h"
 
-using namespace testing;
+using namespace weightnorm;
 using core::ConvOp;
 
 namespace {
 
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+core::Tensor empty(core::Shape shape) {
+  core::Tensor tensor{shape, core::DType::kFloat32, nullptr};
+  tensor.storage = std::make_shared<core::Storage>(cpu::cpuDevice(), tensor.bytes());
+  return tensor;
+}
+
+core::Tensor randomTensor(core::Shape shape, std::mt19937& random) {
+  core::Tensor tensor = empty(shape);
+  std::normal_distribution<float> normal;
+  for (int64_t i = 0; i < tensor.size(); ++i) cpu::dataOf<float>(tensor)[i] = normal(random);
+  return tensor;
 }
 
 // The best of several timings, each of enough repetitions to be measurable.
@@ -87,14 +101,14 @@ void measure(const Layer& l, bool direct, cpu::Pool& pool, double top) {
   op.padBegin[1] = op.padEnd[1] = l.transposed ? (l.kernel - l.stride) / 2 : span / 2;
   const int64_t out =
       l.transposed ? (l.length - 1) * l.stride - 2 * op.padBegin[1] + l.kernel : (l.length + 2 * op.padBegin[1] - span - 1) / l.stride + 1;
-  op.x = randomTensor({1, l.inputs, l.length}, DType::kFloat32, random);
-  op.weight = l.transposed ? randomTensor({l.inputs, l.outputs / l.groups, l.kernel}, DType::kFloat32, random)
-                           : randomTensor({l.outputs, l.inputs / l.groups, l.kernel}, DType::kFloat32, random);
-  op.bias = randomTensor({l.outputs}, DType::kFloat32, random);
-  op.scale = randomTensor({l.transposed ? l.inputs : l.outputs}, DType::kFloat32, random);
+  op.x = randomTensor({1, l.inputs, l.length}, random);
+  op.weight = l.transposed ? randomTensor({l.inputs, l.outputs / l.groups, l.kernel}, random)
+                           : randomTensor({l.outputs, l.inputs / l.groups, l.kernel}, random);
+  op.bias = randomTensor({l.outputs}, random);
+  op.scale = randomTensor({l.transposed ? l.inputs : l.outputs}, random);
   op.scalePerInput = l.transposed;
   op.pre = {core::Act::kLeakyRelu, 0.1f, false, {}};
-  op.y = empty({1, l.outputs, out}, DType::kFloat32);
+  op.y = empty({1, l.outputs, out});
   const double time = best([&] { cpu::conv(op, pool); });
   const double work = 2.0 * static_cast<double>(l.inputs / l.groups * l.outputs * l.kernel * (l.transposed ? l.length : out));
   std::printf("%-18s %4ldx%-4ld k%-2ld %7ld steps %9.1f us %7.1f GFLOP/s %4.0f %%\n", l.name.c_str(), static_cast<long>(l.inputs),

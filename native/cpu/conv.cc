@@ -18,7 +18,7 @@ namespace {
 class ConvRun {
  public:
   ConvRun(const core::ConvOp& op, Pool& pool);
-  void operator()();
+  void operator()() const;
 
  private:
   // A chunk of output positions of one image and group.
@@ -27,8 +27,9 @@ class ConvRun {
     std::array<int64_t, 2> first, count;  // planar positions
   };
 
-  void task(int64_t index, float* scratch) const;
+  Chunk chunkAt(int64_t index) const;
   void prepare(const Chunk& chunk, float* planes) const;
+  void multiply(const Chunk& chunk, const float* planes, int64_t firstBlock, int64_t lastBlock, float* sums) const;
   void prepareRows(const Chunk& chunk, int64_t input, const std::array<int64_t, 2>& plane, int64_t rows, float* out) const;
   void prepareWhole(const Chunk& chunk, int64_t input, int64_t residue, int64_t rows, float* out) const;
   void finishBlock(const Chunk& chunk, int64_t block, float* sums, float* line) const;
@@ -47,12 +48,16 @@ class ConvRun {
   };
   std::vector<PhaseRow> phaseRows_;  // of each phase {row, column}
   bool wholeRows_;                   // a chunk reads whole input rows, and nothing beside them
-  int64_t outputSplits_ = 1;
   int64_t planesFloats_, sumsFloats_, rowFloats_;
 };
 
 ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
-    : op_(op), pool_(pool), kernels_(get_convKernels()), plan_(op, kernels_), operands_(op), weights_(packConv(op, plan_, kernels_, pool)) {
+    : op_(op),
+      pool_(pool),
+      kernels_(get_convKernels()),
+      plan_(op, kernels_, pool.threads()),
+      operands_(op),
+      weights_(packConv(op, plan_, kernels_, pool)) {
   for (const ConvClass& c : plan_.classes) {
     std::vector<int32_t> offsets;
     offsets.reserve(static_cast<size_t>(plan_.inputs) * c.taps.size());
@@ -79,21 +84,9 @@ ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
   planesFloats_ = plan_.inputs * plan_.channelStride;
   sumsFloats_ = plan_.channelBlock * plan_.phases * plan_.width;
   rowFloats_ = plan_.outStride[1] * plan_.width;
-  // Each task of a split prepares the same input again: only where there are too few chunks to go round.
-  const int64_t chunks = plan_.batch * plan_.groups * plan_.chunks[0] * plan_.chunks[1];
-  const int64_t wanted = pool.threads() == 1 ? 1 : 4 * pool.threads();
-  if (chunks < wanted) outputSplits_ = std::clamp((wanted + chunks - 1) / chunks, int64_t{1}, plan_.channelBlocks);
 }
 
-void ConvRun::operator()() {
-  const Scratch scratch(op_.y.storage->device(), pool_.threads(), planesFloats_ + sumsFloats_ + rowFloats_);
-  const int64_t tasks = plan_.batch * plan_.groups * plan_.chunks[0] * plan_.chunks[1] * outputSplits_;
-  pool_.parallelFor(tasks, [&](int64_t index, int worker) { task(index, scratch.of(worker)); });
-}
-
-void ConvRun::task(int64_t index, float* scratch) const {
-  const int64_t split = index % outputSplits_;
-  index /= outputSplits_;
+ConvRun::Chunk ConvRun::chunkAt(int64_t index) const {
   const std::array<int64_t, 2> at{index / plan_.chunks[1] % plan_.chunks[0], index % plan_.chunks[1]};
   index /= plan_.chunks[0] * plan_.chunks[1];
   Chunk chunk{index / plan_.groups, index % plan_.groups, {}, {}};
@@ -101,15 +94,26 @@ void ConvRun::task(int64_t index, float* scratch) const {
     chunk.first[a] = at[a] * plan_.chunk[a];
     chunk.count[a] = std::min(plan_.chunk[a], plan_.positions[a] - chunk.first[a]);
   }
+  return chunk;
+}
 
-  float* const planes = scratch;
-  float* const sums = planes + planesFloats_;
-  prepare(chunk, planes);
+void ConvRun::operator()() const {
+  const Scratch scratch(op_.y.storage->device(), pool_.threads(), planesFloats_ + sumsFloats_ + rowFloats_);
+  std::vector<int64_t> prepared(static_cast<size_t>(pool_.threads()), -1);
+  pool_.parallelFor(plan_.tasks.count(), [&](int64_t task, int worker) {
+    const int64_t index = plan_.tasks.chunk(task);
+    const Chunk chunk = chunkAt(index);
+    float* const planes = scratch.of(worker);
+    int64_t& last = prepared[static_cast<size_t>(worker)];
+    if (last != index) prepare(chunk, planes);
+    last = index;
+    multiply(chunk, planes, plan_.tasks.firstBlock(task), plan_.tasks.lastBlock(task), planes + planesFloats_);
+  });
+}
 
+void ConvRun::multiply(const Chunk& chunk, const float* planes, int64_t firstBlock, int64_t lastBlock, float* sums) const {
   const int64_t used = (chunk.count[0] - 1) * plan_.pitch + chunk.count[1];
-  const int64_t width = (used + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes;
-  const int64_t firstBlock = plan_.channelBlocks * split / outputSplits_;
-  const int64_t lastBlock = plan_.channelBlocks * (split + 1) / outputSplits_;
+  const int64_t width = roundUp(used, kernels_.lanes);
   for (int64_t block = firstBlock; block < lastBlock; ++block) {
     float* to = sums;
     for (size_t c = 0; c < plan_.classes.size(); ++c) {
@@ -186,7 +190,7 @@ void ConvRun::finishBlock(const Chunk& chunk, int64_t block, float* sums, float*
     const int64_t channel = chunk.group * plan_.outputs + block * plan_.channelBlock + c;
     if (plan_.phases == 1) {
       float* const row = sums + c * plan_.width;
-      if (plan_.pitch == plan_.positions[1]) {
+      if (plan_.chunks[1] == 1 && plan_.pitch == plan_.positions[1]) {
         // Whole output rows without gaps between them.
         finish(chunk, channel, chunk.first[0], 0, row, chunk.count[0] * chunk.count[1]);
         continue;

@@ -10,13 +10,6 @@ namespace {
 
 using Pair = std::array<int64_t, 2>;
 
-int64_t divideUp(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-int64_t roundUp(int64_t a, int64_t b) {
-  return divideUp(a, b) * b;
-}
-
 // One axis: the shifts read by the phases of a residue, and the kernel elements behind them.
 struct AxisPhase {
   int64_t at;
@@ -122,8 +115,9 @@ void planForward(ConvPlan& plan, const core::ConvOp& op) {
 // Prepared input of a chunk should stay in the second-level cache, but chunks must dwarf what their edges re-read.
 constexpr int64_t kPreparedFloats = 32 * 1024;
 constexpr int64_t kLargestChunk = 960;
+constexpr int64_t kShortestVectors = 2;  // of a chunk that is shortened for the sake of another thread
 
-void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
+void cutUp(ConvPlan& plan, const ConvKernels& kernels, int threads) {
   const int64_t unit = 3 * kernels.lanes;
   const int64_t planes = static_cast<int64_t>(plan.planes.size());
   const int64_t most = plan.positions[0] > 1 ? 4 * kLargestChunk : kLargestChunk;
@@ -138,12 +132,27 @@ void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
   plan.chunks[1] = divideUp(plan.positions[1], plan.chunk[1]);
   if (plan.chunks[1] > 1) plan.chunk[1] = std::min(roundUp(divideUp(plan.positions[1], plan.chunks[1]), unit), plan.chunk[1]);
   plan.chunks[1] = divideUp(plan.positions[1], plan.chunk[1]);
+  const int64_t images = plan.batch * plan.groups;
+  const int64_t weights = plan.outputs * plan.inputs * plan.kernel[0] * plan.kernel[1];
+  const bool shorten = threads > 1 && weights <= kOwnWeights;
+  const int64_t shortest = kShortestVectors * kernels.lanes;
+  if (shorten && plan.positions[0] == 1) {
+    const int64_t even = roundUp(divideUp(plan.positions[1], evenChunks(plan.chunks[1], images, threads)), kernels.lanes);
+    plan.chunk[1] = std::min(plan.chunk[1], std::max(even, shortest));
+    plan.chunks[1] = divideUp(plan.positions[1], plan.chunk[1]);
+  }
   plan.pitch = plan.chunk[1] + plan.reach[1];
   // Rows above and below a chunk are prepared twice.
   plan.chunk[0] = std::clamp(std::max(room / plan.pitch, 8 * plan.reach[0]), int64_t{1}, plan.positions[0]);
   plan.chunks[0] = divideUp(plan.positions[0], plan.chunk[0]);
   plan.chunk[0] = divideUp(plan.positions[0], plan.chunks[0]);
   plan.chunks[0] = divideUp(plan.positions[0], plan.chunk[0]);
+  if (shorten && plan.positions[0] > 1) {
+    const int64_t even = divideUp(plan.positions[0], evenChunks(plan.chunks[0], images * plan.chunks[1], threads));
+    plan.chunk[0] = std::min(plan.chunk[0], std::max(even, divideUp(shortest, plan.pitch)));
+    plan.chunks[0] = divideUp(plan.positions[0], plan.chunk[0]);
+  }
+  plan.tasks = ConvTasks(images * plan.chunks[0] * plan.chunks[1], plan.channelBlocks, weights, threads);
   requireWorkable(static_cast<double>(plan.chunk[0] + plan.reach[0]) * static_cast<double>(plan.pitch) *
                   static_cast<double>(planes * plan.inputs));
   plan.planeSize = (plan.chunk[0] + plan.reach[0]) * plan.pitch;
@@ -157,7 +166,7 @@ void cutUp(ConvPlan& plan, const ConvKernels& kernels) {
 
 }  // namespace
 
-ConvPlan::ConvPlan(const core::ConvOp& op, const ConvKernels& kernels) {
+ConvPlan::ConvPlan(const core::ConvOp& op, const ConvKernels& kernels, int threads) {
   const bool flat = op.x.shape.rank() == 3;
   const auto pair = [flat](const core::Shape& s) { return Pair{flat ? 1 : s[2], s[flat ? 2 : 3]}; };
   in = pair(op.x.shape);
@@ -172,7 +181,7 @@ ConvPlan::ConvPlan(const core::ConvOp& op, const ConvKernels& kernels) {
   channelBlock = kernels.rows / std::gcd(static_cast<int64_t>(kernels.rows), phases);
   channelBlock = std::min(channelBlock, outputs);
   channelBlocks = divideUp(outputs, channelBlock);
-  cutUp(*this, kernels);
+  cutUp(*this, kernels, threads);
 }
 
 }  // namespace weightnorm::cpu

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ops.h"
+#include "cpu/chunks.h"
 #include "cpu/conv_kernels.h"
 
 namespace weightnorm::cpu {
@@ -26,11 +27,11 @@ struct ConvClass {
   std::vector<ConvTap> taps;
 };
 
-// How one convolution is laid out and cut up. Every convolution becomes sums over (input channel, tap) of
+// How one convolution is laid out, and cut up for some number of threads. Every convolution becomes sums over (input channel, tap) of
 // weight · plane[shift + j], where the planes of an input channel are its rows and columns by residue of the stride
 // and j counts output positions of a chunk row by row, `pitch` apart. Pairs are {height, width}.
 struct ConvPlan {
-  ConvPlan(const core::ConvOp& op, const ConvKernels& kernels);
+  ConvPlan(const core::ConvOp& op, const ConvKernels& kernels, int threads);
 
   int64_t batch, groups, inputs, outputs;      // channels of one group
   std::array<int64_t, 2> in, out, kernel;      // sizes
@@ -49,6 +50,7 @@ struct ConvPlan {
   int64_t width;                            // sums of one row: positions of a chunk rounded up to whole vectors
   int64_t channelBlock;                     // output channels computed together
   int64_t channelBlocks;
+  ConvTasks tasks;
 };
 
 }  // namespace weightnorm::cpu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/chunks.h"
 #include "cpu/operands.h"
 #include "cpu/simd/vec_table.h"
 
@@ -13,10 +14,6 @@ constexpr int64_t kRowChunk = 384;                   // rows that share one pass
 constexpr int64_t kPackedFloats = int64_t{1} << 20;  // of the left side, to stay in a cache
 constexpr int64_t kPanelFloats = 6 * 1024;           // of a panel's block, to stay in the first-level cache
 constexpr int kMostRows = 8;                         // of a row block, on any instruction set
-
-int64_t divideUp(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 // The part of `finish` that starts at column `first`.
 FinishColumns columnsFrom(const FinishColumns& finish, int64_t first) {

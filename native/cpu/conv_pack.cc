@@ -30,6 +30,7 @@ void packClass(const ConvPlan& plan, const ConvClass& c, const ConvKernels& kern
                int64_t channels, float* out) {
   const int64_t taps = static_cast<int64_t>(c.taps.size());
   const int64_t phases = static_cast<int64_t>(c.phases.size());
+  std::vector<int64_t> places;  // of the elements of one input channel in a row block
   for (int64_t row = 0; row < channels * phases;) {
     const int rows = rowBlock(channels * phases - row, kernels);
     if (source.inOrder) {
@@ -37,15 +38,19 @@ void packClass(const ConvPlan& plan, const ConvClass& c, const ConvKernels& kern
       for (int r = 0; r < rows; ++r) lines[r] = source.weight + (firstChannel + row + r) * source.outputStride;
       kernels.interleave(lines, rows, plan.inputs * taps, out);
     } else {
-      // Input channels outermost, as a transposed weight lies.
-      for (int64_t i = 0; i < plan.inputs; ++i) {
+      // Input channels outermost, as a transposed weight lies: each gives the same places, one input channel further.
+      places.clear();
+      for (int64_t t = 0; t < taps; ++t) {
         for (int r = 0; r < rows; ++r) {
           const int64_t channel = firstChannel + (row + r) / phases;
-          const int64_t* element = c.phases[static_cast<size_t>((row + r) % phases)].kernel.data();
-          const float* w = source.weight + channel * source.outputStride + i * source.inputStride;
-          float* to = out + i * taps * rows + r;
-          for (int64_t t = 0; t < taps; ++t) to[t * rows] = w[element[t]];
+          places.push_back(channel * source.outputStride +
+                           c.phases[static_cast<size_t>((row + r) % phases)].kernel[static_cast<size_t>(t)]);
         }
+      }
+      const float* w = source.weight;
+      float* to = out;
+      for (int64_t i = 0; i < plan.inputs; ++i, w += source.inputStride, to += taps * rows) {
+        for (size_t p = 0; p < places.size(); ++p) to[p] = w[places[p]];
       }
     }
     out += plan.inputs * taps * rows;

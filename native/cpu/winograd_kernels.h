@@ -18,12 +18,18 @@ constexpr int64_t tapsOf(int points) {
 
 constexpr int kMostPoints = 7;
 
-// G[j][k] for j < points and k < tapsOf(points).
-using WinogradFactors = double[kMostPoints][4];
+// The finite points of either tile, of which the first five serve both; infinity is the last.
+constexpr double kWinogradPoints[] = {0, 1, -1, 2, -2, -0.5};
+
+// One factor for each finite point: 1 / Π (point − the others).
+using WinogradFactors = double[kMostPoints - 1];
 
 struct WinogradKernels {
-  // w[j · count + c] = Σ_k factors[j][k] · taps[k · count + c] in float64, for j < points and c < count.
-  void (*weights)(const float* taps, const WinogradFactors& factors, int points, int64_t count, float* w);
+  // Weights of `rows` output channels, mixed[(i · kernel + tap) · rows + r], at every point in float64:
+  // w[j · pointStride + (i · groups + g) · rows + r] = factors[j] · Σ_k point[j]^k · mixed[i, g · taps + k, r] for
+  // i < inputs and r < rows, a power of two; the last point takes the last tap of a group.
+  void (*weights)(const float* mixed, int64_t inputs, int64_t kernel, int rows, const WinogradFactors& factors, int points,
+                  int64_t pointStride, float* w);
   // v[j · planeStride + u] = Σ_i B[j][i] · line[t(u, 0) + i · d] for j < points and u < count, a multiple of the lanes.
   // Reads line up to winogradLine(d, count) floats; `streams` is scratch of winogradStreams(d, count) floats.
   void (*input)(const float* line, int64_t dilation, int points, int64_t count, float* streams, float* v, int64_t planeStride);

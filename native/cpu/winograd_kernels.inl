@@ -123,33 +123,72 @@ void outputOf(const float* m, int64_t planeStride, int64_t d, int64_t count, flo
   }
 }
 
+// The taps of one group for kLanesD output channels, at every point.
 template <int Points>
-void weightsOf(const float* taps, const WinogradFactors& factors, int64_t count, float* w) {
-  constexpr int kTaps = static_cast<int>(tapsOf(Points));
-  for (int64_t c = 0; c < count; c += kLanes) {
-    const int lanes = count - c < kLanes ? static_cast<int>(count - c) : kLanes;
-    VecD lo[kTaps], hi[kTaps];
+WN_INLINE void weightPoints(const VecD (&x)[4], const WinogradFactors& factors, VecD (&w)[Points]) {
+  // Opposite points share the even and the odd taps.
+  const VecD even = x[0] + x[2], odd = x[1] + x[3];
+  const VecD even2 = fma(setD(4), x[2], x[0]), odd2 = fma(setD(4), x[3], x[1]);
+  w[0] = setD(factors[0]) * x[0];
+  w[1] = setD(factors[1]) * (even + odd);
+  w[2] = setD(factors[2]) * (even - odd);
+  w[3] = setD(factors[3]) * fma(setD(2), odd2, even2);
+  w[4] = setD(factors[4]) * fma(setD(-2), odd2, even2);
+  if constexpr (Points == 7) {
+    const VecD evenHalf = fma(setD(0.25), x[2], x[0]), oddHalf = fma(setD(0.25), x[3], x[1]);
+    w[5] = setD(factors[5]) * fma(setD(-0.5), oddHalf, evenHalf);
+  }
+  w[Points - 1] = x[tapsOf(Points) - 1];
+}
+
+// One group of `taps` taps of every row; taps it lacks are zero.
+template <int Points>
+WN_INLINE void weightGroup(const float* mixed, int taps, int rows, const WinogradFactors& factors, int64_t pointStride, float* w) {
+  VecD x[4], t[Points];
+  if (rows >= kLanesD) {
+    for (int r = 0; r < rows; r += kLanesD) {
 #pragma GCC unroll 4
-    for (int k = 0; k < kTaps; ++k) {
-      const Vec v = loadN(taps + k * count + c, lanes);
-      lo[k] = low(v);
-      hi[k] = high(v);
+      for (int k = 0; k < 4; ++k) x[k] = k < taps ? loadWide(mixed + k * rows + r) : zeroD();
+      weightPoints<Points>(x, factors, t);
+#pragma GCC unroll 8
+      for (int j = 0; j < Points; ++j) storeWide(w + j * pointStride + r, t[j]);
     }
-    for (int j = 0; j < Points; ++j) {
-      VecD a = zeroD(), b = zeroD();
-#pragma GCC unroll 4
-      for (int k = 0; k < kTaps; ++k) {
-        a = fma(setD(factors[j][k]), lo[k], a);
-        b = fma(setD(factors[j][k]), hi[k], b);
-      }
-      storeN(w + j * count + c, join(a, b), lanes);
-    }
+    return;
+  }
+  for (int k = 0; k < 4; ++k) {
+    float lanes[kLanesD] = {};
+    for (int r = 0; k < taps && r < rows; ++r) lanes[r] = mixed[k * rows + r];
+    x[k] = loadWide(lanes);
+  }
+  weightPoints<Points>(x, factors, t);
+  for (int j = 0; j < Points; ++j) {
+    float lanes[kLanesD];
+    storeWide(lanes, t[j]);
+    for (int r = 0; r < rows; ++r) w[j * pointStride + r] = lanes[r];
   }
 }
 
-void winogradWeights(const float* taps, const WinogradFactors& factors, int points, int64_t count, float* w) {
-  if (points == 6) return weightsOf<6>(taps, factors, count, w);
-  return weightsOf<7>(taps, factors, count, w);
+template <int Points>
+void weightsOf(const float* mixed, int64_t inputs, int64_t kernel, int rows, const WinogradFactors& factors, int64_t pointStride,
+               float* w) {
+  constexpr int64_t kTaps = tapsOf(Points);
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t tap = 0; tap < kernel; tap += kTaps, w += rows) {
+      const int64_t left = kernel - tap;
+      if (left >= kTaps) {
+        weightGroup<Points>(mixed + tap * rows, kTaps, rows, factors, pointStride, w);
+      } else {
+        weightGroup<Points>(mixed + tap * rows, static_cast<int>(left), rows, factors, pointStride, w);
+      }
+    }
+    mixed += kernel * rows;
+  }
+}
+
+void winogradWeights(const float* mixed, int64_t inputs, int64_t kernel, int rows, const WinogradFactors& factors, int points,
+                     int64_t pointStride, float* w) {
+  if (points == 6) return weightsOf<6>(mixed, inputs, kernel, rows, factors, pointStride, w);
+  return weightsOf<7>(mixed, inputs, kernel, rows, factors, pointStride, w);
 }
 
 void winogradInput(const float* line, int64_t d, int points, int64_t count, float* streams, float* v, int64_t planeStride) {

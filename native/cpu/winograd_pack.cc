@@ -11,58 +11,57 @@ namespace weightnorm::cpu {
 
 namespace {
 
-// Toom-Cook's interpolation, G[j][k] = point[j]^k / Π (point[j] − the others); the last row stands for infinity.
+constexpr int64_t kMixedFloats = 4 * 1024;  // of a piece of weights, to stay in the first-level cache
+constexpr int kMostRows = 8;
+
+// Toom-Cook's interpolation; see WinogradKernels::weights.
 void winogradFactors(int points, WinogradFactors& factors) {
-  constexpr double kPoints[] = {0, 1, -1, 2, -2, -0.5};
-  const int finite = points - 1, taps = static_cast<int>(tapsOf(points));
-  for (int j = 0; j < finite; ++j) {
-    double value = 1;
-    for (int i = 0; i < finite; ++i) {
-      if (i != j) value /= kPoints[j] - kPoints[i];
+  for (int j = 0; j < points - 1; ++j) {
+    double product = 1;
+    for (int i = 0; i < points - 1; ++i) {
+      if (i != j) product *= kWinogradPoints[j] - kWinogradPoints[i];
     }
-    for (int k = 0; k < taps; ++k, value *= kPoints[j]) factors[j][k] = value;
+    factors[j] = 1 / product;
   }
-  for (int k = 0; k < taps; ++k) factors[finite][k] = k == taps - 1 ? 1 : 0;
 }
 
-// Transforms `rows` output channels' weights to [point][input channel, tap group][row].
+// Transforms `rows` output channels' weights to [point][input channel, tap group][row], some input channels at a time.
 class WeightTransform {
  public:
-  WeightTransform(const core::ConvOp& op, const WinogradPlan& plan) : s_(plan), weight_(bytesOf(op.weight)), dtype_(op.weight.dtype) {
+  WeightTransform(const core::ConvOp& op, const WinogradPlan& plan)
+      : s_(plan),
+        weight_(bytesOf(op.weight)),
+        dtype_(op.weight.dtype),
+        inputs_(std::clamp(kMixedFloats / (plan.kernel * plan.rows), int64_t{1}, plan.inputs)) {
     winogradFactors(s_.points, factors_);
   }
 
-  int64_t scratchFloats() const { return s_.rows * (2 * perChannel() + tapsOf(s_.points) * s_.terms()); }
+  int64_t scratchFloats() const { return 2 * s_.rows * inputs_ * s_.kernel; }
 
   void operator()(int64_t channel, int rows, float* scratch, float* out) const {
-    float* const lines = scratch;
-    float* const mixed = lines + s_.rows * perChannel();
-    float* const taps = mixed + s_.rows * perChannel();
-    const float* from[8];
-    for (int r = 0; r < rows; ++r) {
-      from[r] = lines + r * perChannel();
-      get_vecTable().convert(weight_ + static_cast<uint64_t>((channel + r) * perChannel()) * sizeOf(dtype_), dtype_,
-                             lines + r * perChannel(), core::DType::kFloat32, perChannel());
+    for (int64_t i = 0; i < s_.inputs; i += inputs_) {
+      const int64_t inputs = std::min(inputs_, s_.inputs - i), count = inputs * s_.kernel;
+      float* const mixed = scratch + s_.rows * count;
+      const float* from[kMostRows];
+      for (int r = 0; r < rows; ++r) from[r] = line((channel + r) * s_.inputs * s_.kernel + i * s_.kernel, count, scratch + r * count);
+      get_convKernels().interleave(from, rows, count, mixed);
+      get_winogradKernels().weights(mixed, inputs, s_.kernel, rows, factors_, s_.points, s_.terms() * rows, out + i * s_.tapGroups * rows);
     }
-    get_convKernels().interleave(from, rows, perChannel(), mixed);
-    const int64_t count = s_.terms() * rows;
-    for (int64_t k = 0; k < tapsOf(s_.points); ++k) {
-      for (int64_t term = 0; term < s_.terms(); ++term) {
-        const int64_t tap = term % s_.tapGroups * tapsOf(s_.points) + k;
-        const float* element = mixed + (term / s_.tapGroups * s_.kernel + tap) * rows;
-        float* const to = taps + k * count + term * rows;
-        for (int r = 0; r < rows; ++r) to[r] = tap < s_.kernel ? element[r] : 0.0f;
-      }
-    }
-    get_winogradKernels().weights(taps, factors_, s_.points, count, out);
   }
 
  private:
-  int64_t perChannel() const { return s_.inputs * s_.kernel; }
+  // `count` weights from `first` on as float32, converted to `converted` where they are not.
+  const float* line(int64_t first, int64_t count, float* converted) const {
+    const std::byte* from = weight_ + static_cast<uint64_t>(first) * sizeOf(dtype_);
+    if (dtype_ == core::DType::kFloat32) return reinterpret_cast<const float*>(from);
+    get_vecTable().convert(from, dtype_, converted, core::DType::kFloat32, count);
+    return converted;
+  }
 
   const WinogradPlan& s_;
   const std::byte* weight_;
   core::DType dtype_;
+  const int64_t inputs_;  // at a time
   WinogradFactors factors_ = {};
 };
 

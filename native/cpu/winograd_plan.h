@@ -16,10 +16,10 @@ struct WinogradPlan {
   int64_t tapGroups;
   int64_t lanes, rows, blocks;  // rows of a full row block, row blocks of one group
 
-  int64_t used;       // positions u of a chunk, a multiple of the dilation
-  int64_t positions;  // the same in whole vectors
-  int64_t chunks;     // of one image and group
-  int64_t shifted;    // u of transformed input: positions and the shifts of the tap groups
+  int64_t used;                      // positions u of a chunk, a multiple of the dilation
+  int64_t positions;                 // the same in whole vectors
+  int64_t chunks;                    // of one image and group
+  int64_t shifted;                   // u of transformed input: positions and the shifts of the tap groups
   int64_t planeStride, pointStride;  // of transformed input, in floats: an input channel's, a point's
   ConvTasks tasks;
 

@@ -16,6 +16,7 @@
 // loadHalf … storeBFloat: kLanes elements of 16 bits; the bits of core/dtype.h, NaNs made quiet.
 // zip alternates the lanes of two vectors, a first; unzip undoes it.
 // low / high widen half of a Vec to float64; join rounds two back to one Vec.
+// loadWide and storeWide load and store kLanes / 2 float32 as float64.
 
 #define WN_INLINE __attribute__((always_inline)) inline
 

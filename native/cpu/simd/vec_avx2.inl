@@ -170,6 +170,12 @@ WN_INLINE VecD high(Vec v) {
 WN_INLINE Vec join(VecD lo, VecD hi) {
   return {_mm256_set_m128(_mm256_cvtpd_ps(hi.r), _mm256_cvtpd_ps(lo.r))};
 }
+WN_INLINE VecD loadWide(const float* p) {
+  return {_mm256_cvtps_pd(_mm_loadu_ps(p))};
+}
+WN_INLINE void storeWide(float* p, VecD v) {
+  _mm_storeu_ps(p, _mm256_cvtpd_ps(v.r));
+}
 
 WN_INLINE Vec loadHalf(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};

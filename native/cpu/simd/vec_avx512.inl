@@ -174,6 +174,12 @@ WN_INLINE VecD high(Vec v) {
 WN_INLINE Vec join(VecD lo, VecD hi) {
   return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(lo.r)), _mm512_cvtpd_ps(hi.r), 1)};
 }
+WN_INLINE VecD loadWide(const float* p) {
+  return {_mm512_cvtps_pd(_mm256_loadu_ps(p))};
+}
+WN_INLINE void storeWide(float* p, VecD v) {
+  _mm256_storeu_ps(p, _mm512_cvtpd_ps(v.r));
+}
 
 WN_INLINE Vec loadHalf(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};

@@ -164,6 +164,12 @@ WN_INLINE VecD high(Vec v) {
 WN_INLINE Vec join(VecD lo, VecD hi) {
   return {vcvt_high_f32_f64(vcvt_f32_f64(lo.r), hi.r)};
 }
+WN_INLINE VecD loadWide(const float* p) {
+  return {vcvt_f64_f32(vld1_f32(p))};
+}
+WN_INLINE void storeWide(float* p, VecD v) {
+  vst1_f32(p, vcvt_f32_f64(v.r));
+}
 
 WN_INLINE Vec loadHalf(const uint16_t* p) {
   return {vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))};

@@ -165,6 +165,12 @@ WN_INLINE VecD high(Vec v) {
 WN_INLINE Vec join(VecD lo, VecD hi) {
   return {_mm_movelh_ps(_mm_cvtpd_ps(lo.r), _mm_cvtpd_ps(hi.r))};
 }
+WN_INLINE VecD loadWide(const float* p) {
+  return {_mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+}
+WN_INLINE void storeWide(float* p, VecD v) {
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_castps_si128(_mm_cvtpd_ps(v.r)));
+}
 
 WN_INLINE __m128i blend(__m128i mask, __m128i yes, __m128i no) {
   return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));

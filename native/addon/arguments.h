@@ -38,8 +38,8 @@ core::Activation activationOf(Napi::Value value);  // null gives kNone
 
 // Submits a prepared operation and wraps one of its outputs.
 template <class Op>
-Napi::Value submit(Napi::Env env, const std::shared_ptr<EnvQueue>& queue, Op op, const core::Tensor& output) {
-  core::Tensor result = output;
+Napi::Value submit(Napi::Env env, const std::shared_ptr<EnvQueue>& queue, Op&& op, core::Tensor Op::* output) {
+  core::Tensor result = op.*output;
   live(*queue).submit(std::move(op));
   return makeHandle(env, std::move(result), queue);
 }

@@ -17,7 +17,7 @@ Napi::Value activation(const Napi::CallbackInfo& info) {
   op.x = x.tensor;
   op.activation = activationOf(info[1]);
   core::prepare(op);
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::ActivationOp::y);
 }
 
 // arithmetic(kind, a, b)
@@ -37,7 +37,7 @@ Napi::Value arithmetic(const Napi::CallbackInfo& info) {
     op.b = handleOf(info[2]).tensor;
   }
   core::prepare(op);
-  return submit(info.Env(), first.queue, op, op.y);
+  return submit(info.Env(), first.queue, std::move(op), &core::ArithmeticOp::y);
 }
 
 // reduce(x, axes, mean, keepDims)
@@ -48,7 +48,7 @@ Napi::Value reduce(const Napi::CallbackInfo& info) {
   op.reduce = static_cast<uint32_t>(integerOf(info[1])) & 255u;
   op.mean = info[2].ToBoolean();
   core::prepare(op, info[3].ToBoolean());
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::ReduceOp::y);
 }
 
 // transpose(x, permutation)
@@ -59,7 +59,7 @@ Napi::Value transpose(const Napi::CallbackInfo& info) {
   op.x = x.tensor;
   for (uint32_t i = 0; i < order.Length() && i < core::kMaxRank; ++i) op.permutation[i] = axisOf(order[i]);
   core::prepare(op);
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::TransposeOp::y);
 }
 
 // pad(x, left, right, mode)
@@ -73,7 +73,7 @@ Napi::Value pad(const Napi::CallbackInfo& info) {
   if (mode < 0 || mode > static_cast<int64_t>(core::PadMode::kCircular)) throw core::Error(core::Code::kArgument, "unknown padding mode");
   op.mode = static_cast<core::PadMode>(mode);
   core::prepare(op);
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::PadOp::y);
 }
 
 // narrow(x, axis, start, length)
@@ -84,7 +84,7 @@ Napi::Value narrow(const Napi::CallbackInfo& info) {
   op.axis = axisOf(info[1]);
   op.start = integerOf(info[2]);
   core::prepare(op, integerOf(info[3]));
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::NarrowOp::y);
 }
 
 // concat(parts, axis)
@@ -94,7 +94,7 @@ Napi::Value concat(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < parts.Length(); ++i) op.parts.push_back(handleOf(parts[i]).tensor);
   op.axis = axisOf(info[1]);
   core::prepare(op);
-  return submit(info.Env(), handleOf(parts[0u]).queue, op, op.y);
+  return submit(info.Env(), handleOf(parts[0u]).queue, std::move(op), &core::ConcatOp::y);
 }
 
 // interpolate(x, factor)
@@ -104,7 +104,7 @@ Napi::Value interpolate(const Napi::CallbackInfo& info) {
   op.x = x.tensor;
   op.factor = integerOf(info[1]);
   core::prepare(op);
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::InterpolateOp::y);
 }
 
 // cast(x, dtype)
@@ -113,7 +113,7 @@ Napi::Value cast(const Napi::CallbackInfo& info) {
   core::CastOp op;
   op.x = x.tensor;
   core::prepare(op, dtypeOf(info[1]));
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::CastOp::y);
 }
 
 }  // namespace

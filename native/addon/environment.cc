@@ -47,6 +47,7 @@ std::shared_ptr<EnvQueue> Environment::queue(const std::string& type) {
   std::shared_ptr<core::Device> device = openDevice(type);
   auto opened = std::make_shared<EnvQueue>();
   opened->type = type;
+  opened->handles = handles_;
   opened->queue = std::make_unique<core::Queue>(device, queueLimitFor(*device));
   queues_[type] = opened;
   return opened;

@@ -5,17 +5,22 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_set>
 
 #include "addon/completions.h"
 #include "core/queue.h"
 
 namespace weightnorm::addon {
 
+// The tensor handles of one environment: an External is taken for one only if it is here.
+using Handles = std::unordered_set<const void*>;
+
 // A device's queue in one environment. `queue` is null once the environment was torn down.
 struct EnvQueue {
   std::string type;
   std::unique_ptr<core::Queue> queue;
-  int64_t tensors = 0;  // handles neither disposed nor collected
+  int64_t tensors = 0;               // handles neither disposed nor collected
+  std::shared_ptr<Handles> handles;  // the environment's, which outlive it
 };
 
 // State of one environment (main thread or worker), owned through Napi instance data and by the handles that need it.
@@ -29,6 +34,7 @@ class Environment {
   // Opens the queue of "cpu" or "metal" on first use; throws ERR_DEVICE_UNAVAILABLE.
   std::shared_ptr<EnvQueue> queue(const std::string& type);
   const std::shared_ptr<Completions>& completions() { return completions_; }
+  const Handles& handles() const { return *handles_; }
 
   void setErrorClass(Napi::Function constructor);
   // A WeightNormError of the library (a plain Error with a code before setErrorClass was called).
@@ -40,6 +46,7 @@ class Environment {
 
   std::map<std::string, std::shared_ptr<EnvQueue>> queues_;
   std::shared_ptr<Completions> completions_;
+  std::shared_ptr<Handles> handles_ = std::make_shared<Handles>();
   Napi::FunctionReference errorClass_;
 };
 

@@ -29,7 +29,7 @@ Napi::Value conv(const Napi::CallbackInfo& info) {
   op.pre = activationOf(info[7]);
   op.post = activationOf(info[8]);
   core::prepare(op);
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::ConvOp::y);
 }
 
 // linear(x, weight, bias, scale, post)
@@ -42,7 +42,7 @@ Napi::Value linear(const Napi::CallbackInfo& info) {
   op.scale = tensorOrAbsent(info[3]);
   op.post = activationOf(info[4]);
   core::prepare(op);
-  return submit(info.Env(), x.queue, op, op.y);
+  return submit(info.Env(), x.queue, std::move(op), &core::LinearOp::y);
 }
 
 // matmul(a, b)
@@ -52,7 +52,7 @@ Napi::Value matmul(const Napi::CallbackInfo& info) {
   op.a = a.tensor;
   op.b = handleOf(info[1]).tensor;
   core::prepare(op);
-  return submit(info.Env(), a.queue, op, op.y);
+  return submit(info.Env(), a.queue, std::move(op), &core::MatmulOp::y);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ Napi::Value weightNorm(const Napi::CallbackInfo& info) {
   op.reduce = maskOf(info[2]);
   op.eps = epsOf(info[3]);
   core::prepare(op);
-  return submit(info.Env(), v.queue, op, op.w);
+  return submit(info.Env(), v.queue, std::move(op), &core::WeightNormOp::w);
 }
 
 // weightNormBackward(gradW, v, g, reduce, eps)
@@ -47,7 +47,7 @@ Napi::Value norm(const Napi::CallbackInfo& info) {
   op.v = v.tensor;
   op.reduce = maskOf(info[1]);
   core::prepare(op);
-  return submit(info.Env(), v.queue, op, op.n);
+  return submit(info.Env(), v.queue, std::move(op), &core::NormOp::n);
 }
 
 // scales(v[], g[], reduce[], eps[])

@@ -34,7 +34,7 @@ Napi::Value fill(const Napi::CallbackInfo& info) {
   core::FillOp op;
   op.value = info[3].ToNumber().FloatValue();
   op.y = core::makeTensor(live(*queue).sharedDevice(), shapeOf(info[1]), dtypeOf(info[2]));
-  return submit(info.Env(), queue, op, op.y);
+  return submit(info.Env(), queue, std::move(op), &core::FillOp::y);
 }
 
 // randn(queue, shape, dtype, seed, std)
@@ -46,7 +46,7 @@ Napi::Value normal(const Napi::CallbackInfo& info) {
   core::UploadOp op;
   op.y = core::makeTensor(live(*queue).sharedDevice(), shape, dtype);
   op.data = randn(shape.size(), dtype, static_cast<uint64_t>(integerOf(info[3])), info[4].ToNumber().DoubleValue());
-  return submit(info.Env(), queue, op, op.y);
+  return submit(info.Env(), queue, std::move(op), &core::UploadOp::y);
 }
 
 // write(tensor, data, bits)

@@ -3,11 +3,12 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/spin.h"
 
 namespace weightnorm::core {
 
 void Budget::reserve(uint64_t bytes) {
-  std::lock_guard lock(mutex_);
+  const std::unique_lock lock = acquire(mutex_);
   if (bytes > limit_ - live_) {
     throw Error(Code::kMemory, format("%llu bytes are needed, but %llu of the device's %llu bytes are in use or queued: dispose tensors, "
                                       "await pending work, or raise WEIGHTNORM_MEMORY_LIMIT",
@@ -19,12 +20,12 @@ void Budget::reserve(uint64_t bytes) {
 }
 
 void Budget::release(uint64_t bytes) {
-  std::lock_guard lock(mutex_);
+  const std::unique_lock lock = acquire(mutex_);
   live_ -= bytes;
 }
 
 Budget::Figures Budget::figures() const {
-  std::lock_guard lock(mutex_);
+  const std::unique_lock lock = acquire(mutex_);
   return {live_, peak_, limit_};
 }
 

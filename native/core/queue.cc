@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "core/spin.h"
+
 namespace weightnorm::core {
 
 namespace {
@@ -123,7 +125,7 @@ void Queue::flush() {
 void Queue::push(std::unique_ptr<Task> task) {
   task->bytes += kTaskBytes;
   {
-    std::lock_guard lock(mutex_);
+    const std::unique_lock lock = acquire(mutex_);
     if (task->bytes > queuedLimit_ - queuedBytes_) {
       throw Error(Code::kMemory, format("%llu bytes of work are queued and %llu more would pass the bound of %llu: await a read or "
                                         "synchronize() before queueing more, or raise WEIGHTNORM_QUEUE_LIMIT",
@@ -133,14 +135,22 @@ void Queue::push(std::unique_ptr<Task> task) {
     if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
     queuedBytes_ += task->bytes;
     tasks_.push_back(std::move(task));
+    pushed_.fetch_add(1, std::memory_order_relaxed);
   }
   wake_.notify_one();
 }
 
 void Queue::work() {
   backend_ = device_->createBackend();
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = acquire(mutex_);
   for (;;) {
+    if (tasks_.empty() && !stopping_) {
+      // The next call often comes within microseconds, less than the caller would spend on waking this thread.
+      const uint64_t pushed = pushed_.load(std::memory_order_relaxed);
+      lock.unlock();
+      spin(kSpinMicroseconds, [&] { return pushed_.load(std::memory_order_relaxed) != pushed; });
+      lock = acquire(mutex_);
+    }
     wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
     if (stopping_) break;
     std::unique_ptr<Task> task = std::move(tasks_.front());
@@ -149,7 +159,7 @@ void Queue::work() {
     const uint64_t bytes = task->bytes;
     task->run(*this);
     task.reset();
-    lock.lock();
+    lock = acquire(mutex_);
     queuedBytes_ -= bytes;
   }
   lock.unlock();

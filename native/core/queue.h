@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -48,7 +49,7 @@ class Queue {
 
   template <class Op>
   struct OpTask : Task {
-    explicit OpTask(Op o) : op(std::move(o)) {
+    explicit OpTask(Op&& o) : op(std::move(o)) {
       op.visit([](const Tensor&) {}, [this](const Tensor& out) { bytes += out.storage->bytes(); });
     }
     void run(Queue& queue) override {
@@ -82,6 +83,7 @@ class Queue {
 
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::atomic<uint64_t> pushed_{0};  // tasks ever; the thread polls it before it sleeps
   std::deque<std::unique_ptr<Task>> tasks_;
   uint64_t queuedBytes_ = 0;
   bool stopping_ = false;

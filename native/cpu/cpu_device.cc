@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "core/spin.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/simd/isa.h"
 #include "cpu/system.h"
@@ -78,7 +79,7 @@ std::unique_ptr<core::Buffer> CpuDevice::allocate(uint64_t bytes) {
 
 void* CpuDevice::obtain(uint64_t bytes) {
   {
-    std::lock_guard lock(mutex_);
+    const std::unique_lock lock = core::acquire(mutex_);
     const auto found = byClass_.find(bytes);
     if (found != byClass_.end()) {
       // The last one given back is the likeliest to be in the processor's cache.
@@ -115,7 +116,7 @@ void CpuDevice::dropOldest(Blocks& dropped) {
 void CpuDevice::giveBack(Block block) {
   Blocks dropped;
   {
-    std::lock_guard lock(mutex_);
+    const std::unique_lock lock = core::acquire(mutex_);
     byClass_[block.bytes].push_back(free_.insert(free_.end(), block));
     cached_ += block.bytes;
     while (cached_ > cacheLimit_) dropOldest(dropped);
@@ -124,14 +125,14 @@ void CpuDevice::giveBack(Block block) {
 }
 
 uint64_t CpuDevice::cachedBytes() const {
-  std::lock_guard lock(mutex_);
+  const std::unique_lock lock = core::acquire(mutex_);
   return cached_;
 }
 
 void CpuDevice::trim() {
   Blocks dropped;
   {
-    std::lock_guard lock(mutex_);
+    const std::unique_lock lock = core::acquire(mutex_);
     dropped.swap(free_);
     byClass_.clear();
     cached_ = 0;

@@ -4,14 +4,9 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
 
 #include "cpu/system.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace weightnorm::cpu {
 
@@ -19,31 +14,6 @@ namespace {
 // Kernels keep their scratch below this; the platforms' defaults go down to 128 KiB.
 constexpr size_t kStackBytes = size_t{1} << 20;
 constexpr int kMaxThreads = 1024;
-}  // namespace
-
-namespace {
-
-void relax() {
-#if defined(__x86_64__)
-  _mm_pause();
-#else
-  __asm__ volatile("yield");
-#endif
-}
-
-// Polls until done() or for `microseconds`; whether it was done.
-template <class Done>
-bool spin(int microseconds, const Done& done) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(microseconds);
-  do {
-    for (int i = 0; i < 16; ++i) {
-      if (done()) return true;
-      relax();
-    }
-  } while (std::chrono::steady_clock::now() < end);
-  return done();
-}
-
 }  // namespace
 
 struct Pool::Loop {
@@ -121,13 +91,6 @@ void Pool::start() {
   pthread_attr_destroy(&attributes);
 }
 
-// All workers come at once when a loop is posted; each holds the mutex for less time than sleeping on it would take.
-std::unique_lock<std::mutex> Pool::acquire() {
-  std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock && !spin(kSpinMicroseconds, [&] { return lock.try_lock(); })) lock.lock();
-  return lock;
-}
-
 Pool::Loop* Pool::choose() {
   Loop* best = nullptr;
   for (Loop* loop : loops_) {
@@ -158,7 +121,7 @@ void Pool::take(Loop& loop, int worker, uint32_t generation) {
 }
 
 void Pool::work(int worker) {
-  std::unique_lock lock = acquire();
+  std::unique_lock lock = core::acquire(mutex_);
   for (;;) {
     Loop* const loop = choose();
     const uint32_t generation = generation_.load(std::memory_order_relaxed);
@@ -167,14 +130,14 @@ void Pool::work(int worker) {
       lock.unlock();
       // The next loop of a chain of operations comes within microseconds, less than going to sleep and waking takes.
       const auto posted = [&] { return generation_.load(std::memory_order_relaxed) != generation; };
-      if (!spin(spin_, posted)) generation_.wait(generation, std::memory_order_relaxed);
-      lock = acquire();
+      if (!core::spin(spin_, posted)) generation_.wait(generation, std::memory_order_relaxed);
+      lock = core::acquire(mutex_);
       continue;
     }
     loop->helpers.fetch_add(1, std::memory_order_relaxed);
     lock.unlock();
     take(*loop, worker, generation);
-    lock = acquire();
+    lock = core::acquire(mutex_);
     if (loop->drained.load(std::memory_order_relaxed)) std::erase(loops_, loop);
     // The last touch of the loop: its caller may return from here on.
     if (loop->helpers.fetch_sub(1, std::memory_order_release) == 1) left_.notify_all();
@@ -190,7 +153,7 @@ void Pool::parallelFor(int64_t count, const Body& body) {
   }
   Loop loop(body, count, threads_);
   {
-    const std::unique_lock lock = acquire();
+    const std::unique_lock lock = core::acquire(mutex_);
     if (!started_) start();
     loops_.push_back(&loop);
     generation_.fetch_add(1, std::memory_order_relaxed);
@@ -202,11 +165,11 @@ void Pool::parallelFor(int64_t count, const Body& body) {
   }
   take(loop, 0, 0);
   {
-    const std::unique_lock lock = acquire();
+    const std::unique_lock lock = core::acquire(mutex_);
     std::erase(loops_, &loop);
   }
   const auto alone = [&] { return loop.helpers.load(std::memory_order_acquire) == 0; };
-  if (!spin(spin_, alone)) {
+  if (!core::spin(spin_, alone)) {
     std::unique_lock lock(mutex_);
     left_.wait(lock, alone);
   }

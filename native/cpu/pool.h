@@ -7,15 +7,16 @@
 #include <mutex>
 #include <vector>
 
+#include "core/spin.h"
+
 namespace weightnorm::cpu {
 
 // A fixed set of threads for parallel loops. Idle workers poll for a while, then sleep; the caller works too. Any number of
 // threads may call parallelFor at once: workers go to the loop that has the fewest of them.
 class Pool {
  public:
-  // Twice what waking a sleeping thread takes on a virtual machine. Shorter, and two threads whose parts differ by that much
-  // wake one another for every loop.
-  static constexpr int kSpinMicroseconds = 100;
+  // Shorter, and two threads whose parts differ by what a wake-up takes wake one another for every loop.
+  static constexpr int kSpinMicroseconds = core::kSpinMicroseconds;
 
   // `threads` >= 1 counts the caller; the other threads start with the first loop that needs them.
   explicit Pool(int threads, int spinMicroseconds = kSpinMicroseconds);
@@ -38,7 +39,6 @@ class Pool {
  private:
   struct Loop;
   static void* enter(void* pool);
-  std::unique_lock<std::mutex> acquire();
   void start();
   void work(int worker);
   void take(Loop& loop, int worker, uint32_t generation);

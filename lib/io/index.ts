@@ -3,3 +3,4 @@ export { type LoadedCheckpoint, type LoadedTensors, type LoadOptions, loadNpz, l
 export { loadNpy, type NpyArray, saveNpy } from './npy.js';
 export { saveSafetensors } from './safetensors.js';
 export type { TorchScalar, TorchValue } from './torch/flatten.js';
+export type { TransposedLayers } from './weight-layout.js';

@@ -74,7 +74,7 @@ describe('checkpoints of torch', () => {
   test("HiFi-GAN's own g_02500000 in the old format, the last of its folder", async () => {
     const at = directory('own');
     copyFileSync(golden('g_00000010'), path.join(at, 'g_00000010'));
-    copyFileSync(golden('g_02500000'), path.join(at, 'g_02500000'));
+    copyFileSync(golden('vocoder/g_02500000'), path.join(at, 'g_02500000'));
     copyFileSync(golden('do_00000010'), path.join(at, 'do_02500000'));
     await spoken(at);
   });
@@ -82,7 +82,7 @@ describe('checkpoints of torch', () => {
   test('a checkpoint with the discriminator in it, by its path', async () => {
     const at = directory('lightning');
     copyFileSync(golden('lightning.ckpt'), path.join(at, 'last.ckpt'));
-    copyFileSync(golden('g_02500000'), path.join(at, 'generator.pth'));
+    copyFileSync(golden('vocoder/g_02500000'), path.join(at, 'generator.pth'));
     await spoken(path.join(at, 'last.ckpt'));
     await spoken(path.join(at, 'generator.pth'));
     await expect(audio.HifiGan.load(at, { device: cpu })).rejects.toMatchObject({
@@ -101,7 +101,7 @@ describe('checkpoints of torch', () => {
 
   test('a checkpoint of two generators says so', async () => {
     const at = directory('twins');
-    const state = [...(await io.loadTorch(golden('g_02500000'), { device: cpu, key: 'generator' }))];
+    const state = [...(await io.loadTorch(golden('vocoder/g_02500000'), { device: cpu, key: 'generator' }))];
     await io.saveSafetensors(
       path.join(at, 'twins.safetensors'),
       new Map(['a', 'b'].flatMap((key) => state.map(([name, tensor]) => [`${key}.${name}`, tensor]))),

@@ -143,7 +143,7 @@ describe('convert', () => {
 
   test('fold and inspect take torch and NumPy files, and inspect shows what is beside the tensors', async () => {
     const output = folder.file('folded-torch.safetensors');
-    const folded = JSON.parse((await runCli(['fold', 'test/golden/torch/g_02500000', '-o', output, '--json'])).stdout);
+    const folded = JSON.parse((await runCli(['fold', 'test/golden/torch/vocoder/g_02500000', '-o', output, '--json'])).stdout);
     expect(folded.folded).toContain('generator.ups.0');
     const { code, stdout } = await runCli(['inspect', 'test/golden/torch/everything.pth'], { WEIGHTNORM_ADDON: '/nowhere' });
     expect(code).toBe(0);

@@ -80,9 +80,26 @@ describe.each(guides)('the snippets of %s', (guide) => {
       mkdirSync(path.join(folder, 'node_modules'));
       symlinkSync(root, path.join(folder, 'node_modules', 'weightnorm'));
       symlinkSync(path.join(root, 'examples'), path.join(folder, 'examples'));
+      symlinkSync(path.join(root, 'test', 'golden', 'torch', 'vocoder'), path.join(folder, 'model'));
       writeFileSync(path.join(folder, 'guide.mjs'), program);
       const out = execFileSync(process.execPath, ['guide.mjs'], { cwd: folder, env: { ...process.env, WEIGHTNORM_ADDON: '' }, encoding: 'utf8' });
       expect(out.trim().split('\n')).toEqual(expected);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  const commands = [...read(guide).matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, body]) => (body as string).trim().split('\n'));
+  test('that are commands of the program run', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'weightnorm-guide-'));
+    try {
+      symlinkSync(path.join(root, 'examples'), path.join(folder, 'examples'));
+      symlinkSync(path.join(root, 'test', 'golden', 'torch', 'vocoder'), path.join(folder, 'model'));
+      for (const command of commands.filter((line) => /^npx weightnorm (synth|inspect|convert|fold) /.test(line))) {
+        const line = command.replace('npx weightnorm', `"${process.execPath}" "${path.join(root, 'dist', 'cli', 'main.js')}"`);
+        const out = execFileSync('sh', ['-c', line], { cwd: folder, env: { ...process.env, WEIGHTNORM_ADDON: '' }, encoding: 'utf8' });
+        expect([command, out.length > 0]).toEqual([command, true]);
+      }
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

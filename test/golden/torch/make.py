@@ -116,7 +116,7 @@ y = model(x).detach()
 (here / "g_00000010.io.json").write_text(json.dumps(described({"x": x, "y": y})) + "\n")
 torch.jit.save(torch.jit.trace(torch.nn.Linear(1, 1), torch.zeros(1, 1)), here / "script.pt")
 
-# A generator as HiFi-GAN's own training saves it (torch 1.4 in its old format), with discriminators beside it in one file.
+# A generator as HiFi-GAN's own training saves it (torch 1.4 in its old format) beside vocoder/config.json, and with a discriminator in one file.
 def vocoder():
     norm = torch.nn.utils.weight_norm
     model = torch.nn.Module()
@@ -146,7 +146,7 @@ mel = torch.randn(1, 4, 6)
 save("vocoder.json", None, {"mel": mel, "samples": speak(generator, mel)})
 (here / "vocoder.json").unlink()
 (here / "vocoder.json.json").rename(here / "vocoder.json")
-torch.save({"generator": generator.state_dict()}, here / "g_02500000", _use_new_zipfile_serialization=False)
+torch.save({"generator": generator.state_dict()}, here / "vocoder" / "g_02500000", _use_new_zipfile_serialization=False)
 both = {"epoch": 3, "state_dict": {f"generator.{k}": v for k, v in generator.state_dict().items()} | {"discriminator.conv.weight": torch.ones(1, 1, 5)}}
 torch.save(both, here / "lightning.ckpt")
 

@@ -31,7 +31,11 @@ function check(script, args = []) {
       process.stdout.write(data);
     });
     child.on('close', (code) => {
-      const suites = [...output.matchAll(/^([\w-]+): (\d+) passed, (\d+) failed$/gm)].map(([, name, passed, failed]) => ({ name, passed, failed: Number(failed) }));
+      const suites = [...output.matchAll(/^([\w-]+): (\d+) passed, (\d+) failed$/gm)].map(([, name, passed, failed]) => ({
+        name,
+        passed,
+        failed: Number(failed),
+      }));
       const figures = Object.fromEntries([...output.matchAll(/^(\w+) {2,}(.+)$/gm)].map(([, name, text]) => [name, text]));
       resolve({ script, ok: code === 0 && suites.length > 0, suites, figures, seconds: Math.round((Date.now() - start) / 1000) });
     });

@@ -34,7 +34,11 @@ export const libraries = () =>
     .filter((name) => name.endsWith('.metal'))
     .sort();
 
-const digest = (texts) => texts.reduce((hash, text) => hash.update(text).update('\0'), createHash('sha256')).digest('hex').slice(0, 12);
+const digest = (texts) =>
+  texts
+    .reduce((hash, text) => hash.update(text).update('\0'), createHash('sha256'))
+    .digest('hex')
+    .slice(0, 12);
 
 /** Names what a build holds: a hash of the kernels, and one of the code that launches them. */
 export function sourceHashes() {

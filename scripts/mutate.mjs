@@ -119,7 +119,8 @@ for (const entry of known.unused()) {
 if (complete) {
   const text = report(outcomes, { entries: known.entries, command: 'npm run mutate', revision: hashOf(...inputs) });
   writeFileSync(path.join(root, 'docs', 'mutation.md'), text);
-  if (failed === 0) keep('mutation', `${outcomes.length} mutants: ${tally('killed') + tally('timeout')} noticed, ${tally('equivalent')} equivalent, 0 survived`);
+  if (failed === 0)
+    keep('mutation', `${outcomes.length} mutants: ${tally('killed') + tally('timeout')} noticed, ${tally('equivalent')} equivalent, 0 survived`);
 }
 console.log(
   `mutants    ${outcomes.length} of ${all.length}: ${tally('killed')} killed, ${tally('timeout')} never ended, ${tally('equivalent')} equivalent, ${tally('survived')} survived, ${tally('invalid')} did not compile`,

@@ -5,8 +5,8 @@ import { addon } from '../native.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import type { Command } from './command.js';
-import { describeBuild, verification } from './verification.js';
 import { type DoctorCase, doctorCases, type Make } from './doctor-cases.js';
+import { describeBuild, verification } from './verification.js';
 
 interface Check {
   name: string;

@@ -34,6 +34,9 @@ export class NormedWeight {
   readonly #folded = new Derived();
   readonly #own = new Derived();
   readonly #options: WeightNormOptions;
+  // Read for every layer whenever scales are stale.
+  readonly #gKey: string;
+  readonly #vKey: string;
   readonly eps: number | undefined;
 
   constructor(
@@ -43,6 +46,8 @@ export class NormedWeight {
     options: WeightNormOptions,
   ) {
     this.eps = checkEps(options.eps);
+    this.#gKey = `${name}_g`;
+    this.#vKey = `${name}_v`;
     this.#options = {
       ...(options.dim === undefined ? {} : { dim: options.dim }),
       ...(options.axes === undefined ? {} : { axes: [...options.axes] }),
@@ -88,11 +93,11 @@ export class NormedWeight {
   }
 
   get g(): Tensor {
-    return this.#fields[`${this.name}_g`] as Tensor;
+    return this.#fields[this.#gKey] as Tensor;
   }
 
   get v(): Tensor {
-    return this.#fields[`${this.name}_v`] as Tensor;
+    return this.#fields[this.#vKey] as Tensor;
   }
 
   /** Which axes are normalised, in torch's order. */
@@ -130,8 +135,8 @@ export class NormedWeight {
   /** Throws what is wrong with g and v, naming them; afterwards they can be used together. */
   check(): void {
     const { g, v, name } = this;
-    nativeOf(g, `${name}_g`);
-    nativeOf(v, `${name}_v`);
+    nativeOf(g, this.#gKey);
+    nativeOf(v, this.#vKey);
     if (g.device !== v.device) fail('ERR_DEVICE', `${name}_g is on ${g.device.info.type} but ${name}_v is on ${v.device.info.type}: move one with to(device)`);
     if (g.dtype !== v.dtype && g.dtype !== 'float32') {
       fail('ERR_DTYPE', `${name}_g is ${g.dtype}; beside a ${v.dtype} ${name}_v it must be ${v.dtype} or float32`);

@@ -20,8 +20,7 @@ const Case kCases[] = {
 
 // kMixed: neighbouring norms far apart. kPeakFirst, kPeakLast: one element of a norm outweighs all others.
 enum class Kind { kRandom, kParallel, kHuge, kTiny, kZeroGradient, kZeroRows, kMixed, kPeakFirst, kPeakLast };
-const char* const kKindNames[] = {"random",    "along v", "huge",       "tiny",     "zero gradient",
-                                  "zero rows", "mixed",   "peak first", "peak last"};
+const char* const kKindNames[] = {"random", "along v", "huge", "tiny", "zero gradient", "zero rows", "mixed", "peak first", "peak last"};
 
 void backward(const Case& test, DType dtype, Kind kind, std::optional<double> eps) {
   const std::string name = std::string(kKindNames[static_cast<int>(kind)]) + " " + test.shape.str() + " mask " +
@@ -105,7 +104,8 @@ void testGradients() {
   for (const DType dtype : kDTypes) {
     for (const Case& test : kCases) backward(test, dtype, Kind::kRandom, std::nullopt);
   }
-  const Case few[] = {{{37, 16}, 2}, {{7, 2048}, 2}, {{3, 40000}, 2}, {{700, 32}, 1}, {{17, 12, 3}, 5}, {{2, 3, 4, 5, 2}, 21}, {{6, 248}, 2}, {{4, 3, 600}, 5}};
+  const Case few[] = {{{37, 16}, 2},    {{7, 2048}, 2},        {{3, 40000}, 2}, {{700, 32}, 1},
+                      {{17, 12, 3}, 5}, {{2, 3, 4, 5, 2}, 21}, {{6, 248}, 2},   {{4, 3, 600}, 5}};
   for (const Case& test : few) {
     for (const Kind kind : {Kind::kParallel, Kind::kHuge, Kind::kTiny, Kind::kZeroGradient, Kind::kZeroRows, Kind::kMixed, Kind::kPeakFirst,
                             Kind::kPeakLast}) {

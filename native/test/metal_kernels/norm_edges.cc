@@ -77,7 +77,8 @@ void peaks(const Layout& layout, bool first) {
     const double want = v[i] * (3 / std::sqrt(sums[static_cast<size_t>(kept[i])]));
     worst = std::max(worst, ulpsApart(ws[i], want, DType::kFloat32));
   }
-  check(worst <= 4, std::string("peak ") + (first ? "first" : "last") + " of " + layout.shape.str() + ": " + std::to_string(worst) + " ulp");
+  check(worst <= 4,
+        std::string("peak ") + (first ? "first" : "last") + " of " + layout.shape.str() + ": " + std::to_string(worst) + " ulp");
 }
 
 // Rows that are or start from subnormal numbers: exact without flushing, else exact or 0.

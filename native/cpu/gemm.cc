@@ -11,6 +11,7 @@ namespace weightnorm::cpu {
 namespace {
 
 constexpr int64_t kRowChunk = 384;                   // rows that share one pass over the panels
+constexpr int64_t kPieceRows = 64;                   // a multiple of the rows of a row block
 constexpr int64_t kPackedFloats = int64_t{1} << 20;  // of the left side, to stay in a cache
 constexpr int64_t kPanelFloats = 6 * 1024;           // of a panel's block, to stay in the first-level cache
 constexpr int kMostRows = 8;                         // of a row block, on any instruction set
@@ -83,11 +84,16 @@ class GemmRun {
       const int64_t column = panel * width_;
       FinishColumns row = columnsFrom(job_.finish, column);
       row.count = std::min(width_, job_.columns - column);
-      multiplyPanel(product.panels + panel * width_ * job_.terms, divideUp(row.count, kernels_.lanes) * kernels_.lanes, scratch, rows,
-                    sums);
       row.dtype = job_.dtype;
-      for (int64_t r = 0; r < rows; ++r) {
-        row.sum = sums + r * width_;
+      row.sum = sums;
+      row.sumStride = width_;
+      row.yStride = job_.columns;
+      // With one block of terms, sums are finished while they are in the first-level cache.
+      const int64_t piece = job_.terms <= static_cast<int64_t>(offsets_.size()) ? kPieceRows : rows;
+      for (int64_t r = 0; r < rows; r += piece) {
+        row.rows = std::min(piece, rows - r);
+        multiplyPanel(product.panels + panel * width_ * job_.terms, roundUp(row.count, kernels_.lanes), scratch + r * job_.terms, row.rows,
+                      sums);
         row.y = product.y + static_cast<uint64_t>((firstRow + r) * job_.columns + column) * size;
         gemmKernels_.finishColumns(row);
       }
@@ -156,11 +162,12 @@ void gemmSkinny(const Gemm& job, const float* b, core::Device& device, Pool& poo
     FinishColumns row = columnsFrom(job.finish, first);
     row.count = count;
     row.dtype = job.dtype;
-    for (int64_t r = 0; r < job.rows; ++r) {
-      row.sum = sums + r * kColumns;
-      row.y = job.products[0].y + static_cast<uint64_t>(r * job.columns + first) * sizeOf(job.dtype);
-      get_gemmKernels().finishColumns(row);
-    }
+    row.sum = sums;
+    row.rows = job.rows;
+    row.sumStride = kColumns;
+    row.y = job.products[0].y + static_cast<uint64_t>(first) * sizeOf(job.dtype);
+    row.yStride = job.columns;
+    get_gemmKernels().finishColumns(row);
   });
 }
 
@@ -179,11 +186,12 @@ void gemv(const std::vector<Gemv>& jobs, core::Device& device, Pool& pool) {
     float* const sums = scratch.of(worker);
     kernels.dot(job.x, job.rows, job.weights + static_cast<uint64_t>(first * job.terms) * sizeOf(job.weightsType), job.weightsType,
                 row.count, job.terms, sums, outputs);
-    for (int r = 0; r < job.rows; ++r) {
-      row.sum = sums + r * outputs;
-      row.y = job.y + static_cast<uint64_t>(r * job.outputs + first) * sizeOf(row.dtype);
-      kernels.finishColumns(row);
-    }
+    row.sum = sums;
+    row.rows = job.rows;
+    row.sumStride = outputs;
+    row.y = job.y + static_cast<uint64_t>(first) * sizeOf(row.dtype);
+    row.yStride = job.outputs;
+    kernels.finishColumns(row);
   });
 }
 

@@ -9,11 +9,11 @@
 // The inner loops of matrix products that cpu/conv_kernels.h does not have.
 namespace weightnorm::cpu {
 
-// One finished row: y[i] = act(scale[i] · sum[i] + bias[i]), i < count; `y` is its first element, of `dtype`.
-// scale, bias and alpha (snake) are one value a column or null.
+// Finished rows: y[r][i] = act(scale[i] · sum[r][i] + bias[i]), r < rows, i < count; `y` is the first element, of `dtype`.
+// scale, bias and alpha (snake) are one value a column or null. Rows of sums and of y are so many elements apart.
 struct FinishColumns {
   float* sum;  // overwritten
-  int64_t count;
+  int64_t count, rows, sumStride, yStride;
   core::DType dtype;
   const float *scale, *bias, *alpha;
   core::Act act;
@@ -31,7 +31,7 @@ struct GemmKernels {
               int64_t sumStride);
   // panel[k · width + j] = b[k · stride + j] for k < terms and j < count, 0 for count ≤ j < width; b of `dtype`.
   void (*packPanel)(const void* b, core::DType dtype, int64_t stride, int64_t terms, int64_t count, float* panel, int64_t width);
-  void (*finishColumns)(const FinishColumns& row);
+  void (*finishColumns)(const FinishColumns& rows);
 };
 
 WEIGHTNORM_KERNELS(GemmKernels, gemmKernels)

@@ -88,21 +88,38 @@ void packPanel(const void* b, core::DType dtype, int64_t stride, int64_t terms, 
   return packPanelAs<DType::kBFloat16>(b, stride, terms, count, panel, width);
 }
 
-void finishColumns(const FinishColumns& row) {
-  for (int64_t i = 0; i < row.count; i += kLanes) {
-    const int lanes = row.count - i < kLanes ? static_cast<int>(row.count - i) : kLanes;
-    const Vec scale = row.scale ? loadN(row.scale + i, lanes) : set(1);
-    const Vec bias = row.bias ? loadN(row.bias + i, lanes) : zero();
-    storeN(row.sum + i, fma(loadN(row.sum + i, lanes), scale, bias), lanes);
+WN_INLINE Vec scaledColumns(const FinishColumns& f, const float* sum, int64_t i, int lanes) {
+  const Vec scale = f.scale ? loadN(f.scale + i, lanes) : set(1);
+  const Vec bias = f.bias ? loadN(f.bias + i, lanes) : zero();
+  return fma(loadN(sum + i, lanes), scale, bias);
+}
+
+// float32 without an activation, whole vectors: straight to y, the columns' numbers loaded once for all rows.
+void finishPlain(const FinishColumns& f) {
+  for (int64_t i = 0; i < f.count; i += kLanes) {
+    const Vec scale = f.scale ? load(f.scale + i) : set(1), bias = f.bias ? load(f.bias + i) : zero();
+    const float* sum = f.sum + i;
+    float* y = static_cast<float*>(f.y) + i;
+    for (int64_t r = 0; r < f.rows; ++r, sum += f.sumStride, y += f.yStride) store(y, fma(load(sum), scale, bias));
   }
-  if (row.act == core::Act::kSnake) {
-    for (int64_t i = 0; i < row.count; ++i) {
-      activateAny(row.act, row.param, row.alpha[i], row.logScale, row.sum + i, row.sum + i, 1);
+}
+
+void finishColumns(const FinishColumns& f) {
+  if (f.dtype == core::DType::kFloat32 && f.act == core::Act::kNone && f.count % kLanes == 0) return finishPlain(f);
+  const int64_t size = f.dtype == core::DType::kFloat32 ? 4 : 2;
+  for (int64_t r = 0; r < f.rows; ++r) {
+    float* const sum = f.sum + r * f.sumStride;
+    for (int64_t i = 0; i < f.count; i += kLanes) {
+      const int lanes = f.count - i < kLanes ? static_cast<int>(f.count - i) : kLanes;
+      storeN(sum + i, scaledColumns(f, sum, i, lanes), lanes);
     }
-  } else if (row.act != core::Act::kNone) {
-    activateAny(row.act, row.param, 1, false, row.sum, row.sum, row.count);
+    if (f.act == core::Act::kSnake) {
+      for (int64_t i = 0; i < f.count; ++i) activateAny(f.act, f.param, f.alpha[i], f.logScale, sum + i, sum + i, 1);
+    } else if (f.act != core::Act::kNone) {
+      activateAny(f.act, f.param, 1, false, sum, sum, f.count);
+    }
+    convert(sum, core::DType::kFloat32, static_cast<char*>(f.y) + r * f.yStride * size, f.dtype, f.count);
   }
-  convert(row.sum, core::DType::kFloat32, row.y, row.dtype, row.count);
 }
 
 }  // namespace

@@ -153,17 +153,30 @@ for (const algorithm of ['auto', 'direct']) {
   };
   const all = (times) => Promise.all(Array.from({ length: streams }, () => open(times)));
   await all([]);
-  const times = [];
-  const together = await timed(() => all(times));
-  const alone = await timed(() => model.synthesize(spectrogram(model.config.num_mels, pushed * 4)));
-  const fair = together.wall / pieces.length;
-  report.many = {
-    framesPerSecond: (1000 * streams * pushed) / together.wall,
-    offlineFramesPerSecond: (1000 * pushed * 4) / alone.wall,
-    pushP50Ms: median(times),
-    pushP99Ms: quantile(times, 0.99),
-    fairShareMs: fair,
-  };
+  const whole = spectrogram(model.config.num_mels, pushed * 4);
+  await model.synthesize(whole);
+  // Frames a second; one utterance before and after each crowd, so that both meet the same machine.
+  const alone = async () => (1000 * whole.frames) / (await timed(() => model.synthesize(whole))).wall;
+  const crowds = [];
+  for (let round = 0; round < Math.min(rounds, 3); round++) {
+    const times = [];
+    const before = await alone();
+    const together = (await timed(() => all(times))).wall;
+    const offline = (before + (await alone())) / 2;
+    const [framesPerSecond, fair] = [(1000 * streams * pushed) / together, together / pieces.length];
+    crowds.push({
+      framesPerSecond,
+      offlineFramesPerSecond: offline,
+      ofOffline: framesPerSecond / offline,
+      pushP50Ms: median(times),
+      pushP99Ms: quantile(times, 0.99),
+      fairShareMs: fair,
+      p99OfFairShare: quantile(times, 0.99) / fair,
+    });
+  }
+  crowds.sort((a, b) => a.ofOffline - b.ofOffline);
+  report.many = crowds[Math.floor(crowds.length / 2)];
+  report.many.worstP99OfFairShare = Math.max(...crowds.map(({ p99OfFairShare }) => p99OfFairShare));
 
   await device.synchronize();
   const before = device.memory();
@@ -196,7 +209,7 @@ else {
   }
   console.log(`\nlook-ahead ${report.lookaheadFrames} frames; first audio ${report.firstAudioMs.toFixed(1)} ms after look-ahead and one frame are pushed`);
   console.log(`state of a stream ${(report.stateBytes / 1024).toFixed(0)} KiB`);
-  console.log(`${streams} streams: ${many.framesPerSecond.toFixed(0)} frames/s (offline ${many.offlineFramesPerSecond.toFixed(0)}), a push takes`);
-  console.log(`  ${many.pushP50Ms.toFixed(0)} ms (p99 ${many.pushP99Ms.toFixed(0)}; fair share ${many.fairShareMs.toFixed(0)})`);
+  console.log(`${streams} streams: ${many.framesPerSecond.toFixed(0)} frames/s, ${many.ofOffline.toFixed(2)} of one long utterance's`);
+  console.log(`  a push takes ${many.pushP50Ms.toFixed(0)} ms, p99 ${many.pushP99Ms.toFixed(0)}: ${many.p99OfFairShare.toFixed(2)} fair shares`);
   console.log(`1000 streams aborted half-way: ${report.thousandAborted.tensors} tensors and ${report.thousandAborted.bytes} bytes more than before`);
 }

@@ -36,3 +36,15 @@ test('the spectrograms are those that npm run docs:pictures draws', () => {
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+test('the picture of the look-ahead is the one that the layers give', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'weightnorm-pictures-'));
+  try {
+    execFileSync(process.execPath, ['scripts/picture-lookahead.mjs', folder], { cwd: root, env: { ...process.env, WEIGHTNORM_ADDON: '' }, stdio: 'ignore' });
+    const [drawn, kept] = [folder, path.join(root, 'docs', 'pictures')].map((at) => readFileSync(path.join(at, 'look-ahead.svg'), 'utf8'));
+    expect(drawn).toBe(kept);
+    expect(kept).toMatch(/look-ahead 12\.73 frames: 13 whole ones/);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

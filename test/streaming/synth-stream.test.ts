@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { audio, io, WeightNormError } from 'weightnorm';
 import { runCli } from '../support/cli';
 import { temporaryFolder } from '../support/files';
@@ -92,9 +92,22 @@ describe('writeWavStream', () => {
 });
 
 test('the example speaks while it synthesises', () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['examples/streaming.mjs', sample], { maxBuffer: 2 ** 26 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['examples/streaming/speak.mjs', sample], { maxBuffer: 2 ** 26 });
   expect([status, stderr.toString()]).toEqual([0, expect.stringMatching(/^first audio after \d+ ms\n\d+ samples in \d+ ms\n$/)]);
   expect(stdout.length).toBe(2 * Number(/\n(\d+) samples/.exec(stderr.toString())?.[1]));
   const speech = new Int16Array(stdout.buffer.slice(stdout.byteOffset, stdout.byteOffset + stdout.length));
   expect(speech.some((value) => Math.abs(value) > 1000)).toBe(true);
+});
+
+test('the example writes several files at once, and one that fails does not disturb the others', async () => {
+  const [output, broken] = [folder.file('records'), folder.file('broken.wav')];
+  writeFileSync(broken, 'RIFF');
+  const inputs = [sample, broken, 'examples/voice/sample-2.wav'];
+  const { status, stdout } = spawnSync(process.execPath, ['examples/streaming/record.mjs', output, ...inputs], { encoding: 'utf8' });
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/sample-1\.wav: \d+ samples\n.*broken\.wav: .+\n.*sample-2\.wav: \d+ samples\n/);
+  expect(readdirSync(output).sort()).toEqual(['sample-1.wav', 'sample-2.wav']);
+  const offline = folder.file('offline-2.wav');
+  await runCli(['synth', 'examples/voice/sample-2.wav', '-o', offline, '--algorithm', 'direct']);
+  expect(readFileSync(`${output}/sample-2.wav`).equals(readFileSync(offline))).toBe(true);
 });

@@ -222,6 +222,24 @@ describe('a stream', () => {
     expect(() => vocoder.stream({ signal: controller.signal })).toThrow(/aborted/);
   });
 
+  test('one that is aborted or disposed while it is computed beside others disturbs none of them', async () => {
+    const controller = new AbortController();
+    const streams = [vocoder.stream(), vocoder.stream({ signal: controller.signal }), vocoder.stream(), vocoder.stream()] as const;
+    const starts = await Promise.all(streams.map((stream) => stream.push(frames(mel, 0, 30))));
+    const waiting = streams.map((stream) => stream.push(frames(mel, 30, 45)));
+    // The forward of all four is queued after this turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    controller.abort();
+    streams[2].dispose();
+    const results = await Promise.allSettled(waiting);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled']);
+    expect(results.slice(1, 3)).toMatchObject([{ reason: { code: 'ERR_ABORTED' } }, { reason: { code: 'ERR_DISPOSED' } }]);
+    for (const i of [0, 3] as const) {
+      const middle = (results[i] as PromiseFulfilledResult<Float32Array>).value;
+      expect(join([starts[i] as Float32Array, middle, await streams[i].push(frames(mel, 45, 60)), await streams[i].flush()])).toEqual(expected);
+    }
+  });
+
   test('async iteration: any source, in order, and leaving the loop frees all', async () => {
     const collect = async (source: audio.MelSource, options = {}) => {
       const parts: Float32Array[] = [];

@@ -1,12 +1,12 @@
 // Speaks while it synthesises: raw 16-bit samples go to standard output as soon as they are determined.
-//   node examples/streaming.mjs examples/voice/sample-1.wav | ffplay -autoexit -nodisp -f s16le -ar 16000 -i -
-//   node examples/streaming.mjs examples/voice/sample-1.wav | aplay -f S16_LE -r 16000
+//   node examples/streaming/speak.mjs examples/voice/sample-1.wav | ffplay -autoexit -nodisp -f s16le -ar 16000 -i -
+//   node examples/streaming/speak.mjs examples/voice/sample-1.wav | aplay -f S16_LE -r 16000
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { audio } from 'weightnorm';
 
-const [input = fileURLToPath(new URL('voice/sample-1.wav', import.meta.url))] = process.argv.slice(2);
-const voice = await audio.HifiGan.load(fileURLToPath(new URL('voice', import.meta.url)));
+const [input = fileURLToPath(new URL('../voice/sample-1.wav', import.meta.url))] = process.argv.slice(2);
+const voice = await audio.HifiGan.load(fileURLToPath(new URL('../voice', import.meta.url)));
 const { channels } = await audio.readWav(input);
 const mel = audio.melSpectrogram(channels[0], voice.melConfig);
 

@@ -1,0 +1,52 @@
+import path from 'node:path';
+import { type audio, Device } from 'weightnorm';
+import { values } from '../support/random';
+import { frames, join, smallVocoder } from '../support/small-vocoders';
+
+/** What test/softmetal/node/control.cc offers. */
+interface Control {
+  set(name: string, value: number): void;
+  reset(): void;
+  takeViolations(): string;
+}
+const control: Control = require(path.resolve(__dirname, '..', '..', 'build', 'softmetal', 'softmetal_control.node'));
+const device = Device.get('metal');
+const vocoder = smallVocoder('V3', device, 'direct');
+const mel = { data: values(5 * 14, 5, 'float32', 2), mels: 5, frames: 14 };
+let expected: Float32Array;
+beforeAll(async () => {
+  expected = await vocoder.synthesize(mel);
+});
+afterEach(() => {
+  control.reset();
+  expect(control.takeViolations()).toBe('');
+});
+
+const rest = async (stream: audio.Synthesizer, parts: Float32Array[], from: number) =>
+  join([...parts, await stream.push(frames(mel, from, 14)), await stream.flush()]);
+
+async function failNextCommit(): Promise<void> {
+  await device.synchronize();
+  control.set('fail_commit_code', 3);
+  control.set('fail_commit', 1);
+}
+
+test('a command buffer that fails under several streams is computed again for each of them', async () => {
+  const streams = [vocoder.stream(), vocoder.stream()];
+  const starts = await Promise.all(streams.map((stream) => stream.push(frames(mel, 0, 12))));
+  await failNextCommit();
+  const middles = await Promise.all(streams.map((stream) => stream.push(frames(mel, 12, 13))));
+  for (const [i, stream] of streams.entries()) {
+    expect(await rest(stream, [starts[i] as Float32Array, middles[i] as Float32Array], 13)).toEqual(expected);
+  }
+});
+
+test('a stream whose command buffer fails ends with its error; another goes on with the same bits', async () => {
+  const [one, other] = [vocoder.stream(), vocoder.stream()];
+  const start = await other.push(frames(mel, 0, 12));
+  await one.push(frames(mel, 0, 12));
+  await failNextCommit();
+  await expect(one.push(frames(mel, 12, 13))).rejects.toMatchObject({ code: 'ERR_EXECUTION' });
+  await expect(one.push(frames(mel, 13, 14))).rejects.toMatchObject({ code: 'ERR_EXECUTION', message: expect.stringMatching(/^push: /) });
+  expect(await rest(other, [start], 12)).toEqual(expected);
+});

@@ -11,25 +11,27 @@ namespace weightnorm::cpu {
 
 namespace {
 
+constexpr int64_t kTermsAtOnce = 64;  // of a panel, to stay in the first-level cache
+
 // weight [O, I] as panels [O / width][I][width].
 const float* packLinear(const core::Tensor& weight, Pool& pool) {
   const int64_t outputs = weight.shape[0], inputs = weight.shape[1], width = panelWidth();
   const PackKey key{'l', width, outputs, inputs, static_cast<int64_t>(weight.dtype)};
   return packed(weight, key, panelFloats(outputs, inputs), [&](float* panels) {
     const std::byte* from = bytesOf(weight);
-    const Scratch lines(weight.storage->device(), pool.threads(), inputs);
+    const Scratch lines(weight.storage->device(), pool.threads(), kTermsAtOnce);
     pool.parallelFor((outputs + width - 1) / width, [&](int64_t panel, int worker) {
-      float* const to = panels + panel * width * inputs;
       const int64_t count = std::min(width, outputs - panel * width);
-      for (int64_t j = 0; j < width; ++j) {
-        float* line = lines.of(worker);
-        if (j < count) {
-          const std::byte* row = from + static_cast<uint64_t>((panel * width + j) * inputs) * sizeOf(weight.dtype);
-          get_vecTable().convert(row, weight.dtype, line, core::DType::kFloat32, inputs);
-        } else {
-          std::fill_n(line, inputs, 0.0f);
+      float* const line = lines.of(worker);
+      for (int64_t first = 0; first < inputs; first += kTermsAtOnce) {
+        float* const to = panels + (panel * inputs + first) * width;
+        const int64_t terms = std::min(kTermsAtOnce, inputs - first);
+        if (count < width) std::fill_n(to, terms * width, 0.0f);
+        for (int64_t j = 0; j < count; ++j) {
+          const std::byte* row = from + static_cast<uint64_t>((panel * width + j) * inputs + first) * sizeOf(weight.dtype);
+          get_vecTable().convert(row, weight.dtype, line, core::DType::kFloat32, terms);
+          for (int64_t k = 0; k < terms; ++k) to[k * width + j] = line[k];
         }
-        for (int64_t k = 0; k < inputs; ++k) to[k * width + j] = line[k];
       }
     });
   });

@@ -1,6 +1,7 @@
 #include "cpu/conv.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "cpu/conv_operands.h"
@@ -231,6 +232,7 @@ void ConvRun::finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_
 
 // A transformed tile spreads a non-finite input over up to three dilations; neighbours this far may see it.
 constexpr int64_t kNonFiniteReach = 8;
+constexpr int64_t kSerialElements = 8 * 1024;  // too few to be worth a parallel loop
 
 template <class Bits>
 bool exponentsFinite(const Bits* values, int64_t count, Bits exponent) {
@@ -243,32 +245,37 @@ bool exponentsFinite(const Bits* values, int64_t count, Bits exponent) {
   return true;
 }
 
+// Each task looks at its part of every row: the part that the same thread most likely wrote, and will read.
 template <class Bits>
-bool rowsFinite(const core::Tensor& x, const core::Rows& rows, Bits exponent) {
-  const Bits* const values = dataOf<Bits>(x);
-  if (rows.pitch == 0) return exponentsFinite<Bits>(values, x.size(), exponent);
-  const int64_t count = x.shape[0] * x.shape[1];
-  for (int64_t r = 0; r < count; ++r) {
-    if (!exponentsFinite<Bits>(values + r * rows.pitch + rows.start, x.shape[2], exponent)) return false;
-  }
-  return true;
+bool rowsFinite(const core::Tensor& x, const core::Rows& rows, Bits exponent, Pool& pool) {
+  const Bits* const values = dataOf<Bits>(x) + rows.start;
+  const int64_t count = x.shape[0] * x.shape[1], length = x.shape[2], pitch = rows.pitch == 0 ? length : rows.pitch;
+  const int64_t parts = count * length < kSerialElements ? 1 : pool.threads();
+  std::atomic<bool> finite{true};
+  pool.parallelFor(parts, [&](int64_t part, int) {
+    const int64_t first = length * part / parts, last = length * (part + 1) / parts;
+    for (int64_t r = 0; r < count && finite.load(std::memory_order_relaxed); ++r) {
+      if (!exponentsFinite<Bits>(values + r * pitch + first, last - first, exponent)) finite.store(false, std::memory_order_relaxed);
+    }
+  });
+  return finite;
 }
 
-bool allFinite(const core::Tensor& x, const core::Rows& rows) {
+bool allFinite(const core::Tensor& x, const core::Rows& rows, Pool& pool) {
   switch (x.dtype) {
     case core::DType::kFloat16:
-      return rowsFinite<uint16_t>(x, rows, 0x7c00);
+      return rowsFinite<uint16_t>(x, rows, 0x7c00, pool);
     case core::DType::kBFloat16:
-      return rowsFinite<uint16_t>(x, rows, 0x7f80);
+      return rowsFinite<uint16_t>(x, rows, 0x7f80, pool);
     default:
-      return rowsFinite<uint32_t>(x, rows, 0x7f800000);
+      return rowsFinite<uint32_t>(x, rows, 0x7f800000, pool);
   }
 }
 
 }  // namespace
 
 void conv(const core::ConvOp& op, Pool& pool) {
-  if (winogradServes(op) && (3 * op.dilation[1] <= kNonFiniteReach || allFinite(op.x, op.xRows))) return convWinograd(op, pool);
+  if (winogradServes(op) && (3 * op.dilation[1] <= kNonFiniteReach || allFinite(op.x, op.xRows, pool))) return convWinograd(op, pool);
   ConvRun(op, pool)();
 }
 

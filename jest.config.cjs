@@ -8,7 +8,7 @@ module.exports = {
   // Faults of a device exist on the software Metal only; documents and workflows are about the build that users have.
   testPathIgnorePatterns: [
     '/node_modules/',
-    ...(process.env.WEIGHTNORM_ADDON === 'softmetal' ? ['<rootDir>/test/docs/', '<rootDir>/test/workflows/'] : ['<rootDir>/test/metal/']),
+    ...(/softmetal/.test(process.env.WEIGHTNORM_ADDON ?? '') ? ['<rootDir>/test/docs/', '<rootDir>/test/workflows/'] : ['<rootDir>/test/metal/']),
   ],
   modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/dist'],
   testTimeout: 60_000,

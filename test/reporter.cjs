@@ -18,7 +18,7 @@ module.exports = class CountReporter {
   }
 
   onRunComplete() {
-    const suffix = `${process.env.WEIGHTNORM_ADDON ? '-simulated' : ''}${process.env.WEIGHTNORM_MPS === '0' ? '-without-mps' : ''}`;
+    const suffix = `${/softmetal/.test(process.env.WEIGHTNORM_ADDON ?? '') ? '-simulated' : ''}${process.env.WEIGHTNORM_MPS === '0' ? '-without-mps' : ''}${process.env.SOFTMETAL_FAST_MATH === '1' ? '-fast-math' : ''}`;
     for (const [topic, { passed, failed }] of [...this.counts].sort()) console.log(`${topic}${suffix}: ${passed} passed, ${failed} failed`);
   }
 };

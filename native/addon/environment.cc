@@ -1,22 +1,14 @@
 #include "addon/environment.h"
 
-#include <cstdlib>
-
 #include "addon/devices.h"
+#include "core/environment.h"
 
 namespace weightnorm::addon {
 
 namespace {
 
 uint64_t queueLimitFor(core::Device& device) {
-  const char* text = std::getenv("WEIGHTNORM_QUEUE_LIMIT");
-  if (!text || !*text) return device.budget().figures().limit / 2;
-  char* end = nullptr;
-  const double bytes = std::strtod(text, &end);
-  if (*end != '\0' || !(bytes >= 1) || bytes > 9e18) {
-    throw core::Error(core::Code::kArgument, core::format("WEIGHTNORM_QUEUE_LIMIT is \"%s\"; it must be a number of bytes", text));
-  }
-  return static_cast<uint64_t>(bytes);
+  return core::environmentWhole("WEIGHTNORM_QUEUE_LIMIT", "bytes", 1, UINT64_MAX).value_or(device.budget().figures().limit / 2);
 }
 
 }  // namespace

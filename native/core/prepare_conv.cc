@@ -7,6 +7,15 @@ namespace {
 
 using Long = long long;
 constexpr int64_t kMaxExtent = int64_t{1} << 40;
+// What a dimension may hold: products of options are refused before they leave it.
+constexpr int64_t kMaxElements = int64_t{1} << 53;
+
+int64_t bounded(const char* what, int64_t a, int64_t b) {
+  if (b != 0 && a > kMaxElements / b) {
+    throw Error(Code::kMemory, format("%s of %lld x %lld is larger than any tensor", what, static_cast<Long>(a), static_cast<Long>(b)));
+  }
+  return a * b;
+}
 
 void requireRange(const char* argument, int64_t value, int64_t least) {
   if (value < least || value > kMaxExtent) {
@@ -43,9 +52,9 @@ void requireWeight(const Tensor& x, const Tensor& weight) {
 
 // Output extent of one axis; `d` is 0 for height, 1 for width. Padding that reflects or wraps is bounded by the input.
 int64_t outputExtent(const ConvOp& op, size_t d, int64_t in, int64_t kernel) {
-  const int64_t span = op.dilation[d] * (kernel - 1) + 1;
+  const int64_t span = bounded("a kernel's span", op.dilation[d], kernel - 1) + 1;
   if (op.transposed) {
-    const int64_t out = (in - 1) * op.stride[d] - op.padBegin[d] - op.padEnd[d] + span + op.outputPadding[d];
+    const int64_t out = bounded("an output", in - 1, op.stride[d]) - op.padBegin[d] - op.padEnd[d] + span + op.outputPadding[d];
     if (out < 1)
       throw Error(Code::kShape, format("x of length %lld gives an output of length %lld: padding is too large", static_cast<Long>(in),
                                        static_cast<Long>(out)));
@@ -93,7 +102,7 @@ Shape checkConv(const ConvOp& op) {
   requireRange("groups", op.groups, 1);
   const int64_t channels = op.x.shape[1];
   const int64_t perGroup = op.weight.shape[1];
-  const int64_t expected = op.transposed ? op.weight.shape[0] : perGroup * op.groups;
+  const int64_t expected = op.transposed ? op.weight.shape[0] : bounded("a number of channels", perGroup, op.groups);
   if (channels != expected) {
     throw Error(Code::kShape,
                 format("%s: x has %lld channels; a weight of shape %s with groups %lld takes %lld", function, static_cast<Long>(channels),

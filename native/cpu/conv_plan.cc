@@ -1,6 +1,8 @@
 #include "cpu/conv_plan.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <map>
 #include <numeric>
 #include <utility>
 
@@ -18,33 +20,35 @@ struct AxisPhase {
 
 // A transposed convolution puts x[i] · w[k] at i · stride + k · dilation: phase r reads x[q − (k · dilation − r) / stride].
 std::vector<AxisPhase> transposedPhases(int64_t kernel, int64_t stride, int64_t dilation, int64_t reach) {
-  std::vector<AxisPhase> phases;
-  for (int64_t r = 0; r < stride; ++r) {
-    AxisPhase phase{r, {}, {}};
-    for (int64_t k = kernel - 1; k >= 0; --k) {
-      const int64_t distance = k * dilation - r;
-      if (distance % stride != 0) continue;
-      // Never negative here: r < stride, so a multiple of the stride is at least 0.
-      phase.shifts.push_back(reach - distance / stride);
-      phase.kernel.push_back(k);
-    }
-    phases.push_back(std::move(phase));
+  std::vector<AxisPhase> phases(static_cast<size_t>(stride));
+  for (int64_t r = 0; r < stride; ++r) phases[static_cast<size_t>(r)].at = r;
+  for (int64_t k = kernel - 1; k >= 0; --k) {
+    AxisPhase& phase = phases[static_cast<size_t>(k * dilation % stride)];
+    phase.shifts.push_back(reach - k * dilation / stride);
+    phase.kernel.push_back(k);
   }
   return phases;
 }
 
-bool sameShifts(const AxisPhase& a, const AxisPhase& b) {
-  return a.shifts == b.shifts;
+// A number for each phase, the same for phases that read the same shifts.
+std::vector<size_t> groups(const std::vector<AxisPhase>& phases, size_t* count) {
+  std::map<std::vector<int64_t>, size_t> known;
+  std::vector<size_t> numbers;
+  for (const AxisPhase& phase : phases) numbers.push_back(known.emplace(phase.shifts, known.size()).first->second);
+  *count = known.size();
+  return numbers;
 }
 
 void addClasses(ConvPlan& plan, const std::vector<AxisPhase>& rows, const std::vector<AxisPhase>& columns) {
-  std::vector<std::pair<const AxisPhase*, const AxisPhase*>> keys;
-  for (const AxisPhase& row : rows) {
-    for (const AxisPhase& column : columns) {
-      size_t c = 0;
-      while (c < keys.size() && !(sameShifts(*keys[c].first, row) && sameShifts(*keys[c].second, column))) ++c;
-      if (c == keys.size()) {
-        keys.emplace_back(&row, &column);
+  size_t rowGroups, columnGroups;
+  const std::vector<size_t> rowGroup = groups(rows, &rowGroups), columnGroup = groups(columns, &columnGroups);
+  std::vector<size_t> classOf(rowGroups * columnGroups, SIZE_MAX);
+  for (size_t r = 0; r < rows.size(); ++r) {
+    for (size_t q = 0; q < columns.size(); ++q) {
+      const AxisPhase &row = rows[r], &column = columns[q];
+      size_t& c = classOf[rowGroup[r] * columnGroups + columnGroup[q]];
+      if (c == SIZE_MAX) {
+        c = plan.classes.size();
         plan.classes.emplace_back();
         for (const int64_t h : row.shifts) {
           for (const int64_t w : column.shifts) plan.classes[c].taps.push_back({0, {h, w}});
@@ -72,7 +76,13 @@ void planTransposed(ConvPlan& plan, const core::ConvOp& op) {
   std::array<std::vector<AxisPhase>, 2> axes;
   // A single input step has no next one for the stride to reach.
   const Pair strides{plan.in[0] == 1 ? 1 : op.stride[0], plan.in[1] == 1 ? 1 : op.stride[1]};
-  requireWorkable(static_cast<double>(strides[0]) * static_cast<double>(strides[1]));
+  // Each phase is a list of its own: far more of them than any network has would take minutes and gigabytes to list.
+  constexpr double kMostPhases = 1 << 22;
+  const double wanted = static_cast<double>(strides[0]) * static_cast<double>(strides[1]);
+  if (wanted > kMostPhases)
+    throw core::Error(core::Code::kMemory,
+                      core::format("this transposed convolution's stride of %lld x %lld makes %.3g phases; at most %.0f are supported",
+                                   static_cast<long long>(strides[0]), static_cast<long long>(strides[1]), wanted, kMostPhases));
   for (size_t a = 0; a < 2; ++a) {
     const int64_t stride = strides[a], span = (plan.kernel[a] - 1) * op.dilation[a];
     plan.inStride[a] = 1;
@@ -97,14 +107,17 @@ void planForward(ConvPlan& plan, const core::ConvOp& op) {
     plan.positions[a] = plan.out[a];
     plan.reach[a] = (plan.kernel[a] - 1) * op.dilation[a] / op.stride[a];
   }
+  // The residues k · dilation mod stride repeat with this period, and are distinct within it.
+  Pair period;
+  for (size_t a = 0; a < 2; ++a) period[a] = std::min(plan.kernel[a], op.stride[a] / std::gcd(op.stride[a], op.dilation[a]));
+  for (int64_t h = 0; h < period[0]; ++h) {
+    for (int64_t w = 0; w < period[1]; ++w) plan.planes.push_back({h * op.dilation[0] % op.stride[0], w * op.dilation[1] % op.stride[1]});
+  }
   ConvClass only{{{{0, 0}, {}}}, {}};
   for (int64_t h = 0; h < plan.kernel[0]; ++h) {
     for (int64_t w = 0; w < plan.kernel[1]; ++w) {
       const Pair at{h * op.dilation[0], w * op.dilation[1]};
-      const Pair residue{at[0] % op.stride[0], at[1] % op.stride[1]};
-      auto found = std::find(plan.planes.begin(), plan.planes.end(), residue);
-      if (found == plan.planes.end()) found = plan.planes.insert(found, residue);
-      const int plane = static_cast<int>(found - plan.planes.begin());
+      const int plane = static_cast<int>(h % period[0] * period[1] + w % period[1]);
       only.taps.push_back({plane, {at[0] / op.stride[0], at[1] / op.stride[1]}});
       only.phases[0].kernel.push_back(h * plan.kernel[1] + w);
     }

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "core/environment.h"
+#include "core/sanitizer.h"
 #include "core/spin.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/simd/isa.h"
@@ -73,6 +75,8 @@ std::unique_ptr<core::Buffer> CpuDevice::allocate(uint64_t bytes) {
     throw core::Error(core::Code::kMemory, core::format("no memory for %llu bytes", static_cast<unsigned long long>(bytes)));
   }
   const Block block{obtain(classOf(bytes)), classOf(bytes)};
+  core::permit(block.memory, bytes + kReadablePastEnd);
+  core::forbid(static_cast<std::byte*>(block.memory) + bytes + kReadablePastEnd, block.bytes - bytes);
   auto self = std::static_pointer_cast<CpuDevice>(shared_from_this());
   return std::make_unique<Buffer>(std::move(self), block);
 }
@@ -114,6 +118,7 @@ void CpuDevice::dropOldest(Blocks& dropped) {
 }
 
 void CpuDevice::giveBack(Block block) {
+  core::forbid(block.memory, block.bytes + kReadablePastEnd);
   Blocks dropped;
   {
     const std::unique_lock lock = core::acquire(mutex_);
@@ -146,7 +151,7 @@ std::unique_ptr<core::Backend> CpuDevice::createBackend() {
 
 std::shared_ptr<core::Device> cpuDevice() {
   static const auto* const device = [] {
-    const uint64_t limit = environmentInteger("WEIGHTNORM_MEMORY_LIMIT", 1, UINT64_MAX).value_or(usableMemory() / 4 * 3);
+    const uint64_t limit = core::environmentWhole("WEIGHTNORM_MEMORY_LIMIT", "bytes", 1, UINT64_MAX).value_or(usableMemory() / 4 * 3);
     return new std::shared_ptr<core::Device>(std::make_shared<CpuDevice>(limit, Pool::shared()));
   }();
   return *device;

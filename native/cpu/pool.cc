@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "core/environment.h"
 #include "cpu/system.h"
 
 namespace weightnorm::cpu {
@@ -54,7 +55,7 @@ Pool::~Pool() {
 
 Pool& Pool::shared() {
   static Pool* const pool =
-      new Pool(static_cast<int>(environmentInteger("WEIGHTNORM_NUM_THREADS", 1, kMaxThreads)
+      new Pool(static_cast<int>(core::environmentWhole("WEIGHTNORM_NUM_THREADS", "threads", 1, kMaxThreads)
                                     .value_or(static_cast<uint64_t>(std::clamp(performanceCores(), 1, kMaxThreads)))));
   return *pool;
 }

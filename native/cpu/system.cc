@@ -3,14 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <thread>
 #include <vector>
-
-#include "core/error.h"
 
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -139,20 +136,6 @@ std::string processorName() {
 #else
   return "arm64 processor";
 #endif
-}
-
-std::optional<uint64_t> environmentInteger(const char* name, uint64_t least, uint64_t most) {
-  const char* text = std::getenv(name);
-  if (!text || !*text) return std::nullopt;
-  char* end = nullptr;
-  errno = 0;
-  const unsigned long long value = std::strtoull(text, &end, 10);
-  const bool digits = *text >= '0' && *text <= '9' && *end == '\0';
-  if (!digits || errno != 0 || value < least || value > most) {
-    throw core::Error(core::Code::kArgument, core::format("%s is '%s'; a whole number from %llu to %llu is allowed", name, text,
-                                                          static_cast<unsigned long long>(least), static_cast<unsigned long long>(most)));
-  }
-  return value;
 }
 
 }  // namespace weightnorm::cpu

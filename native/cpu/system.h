@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 namespace weightnorm::cpu {
@@ -14,8 +13,5 @@ uint64_t usableMemory();
 
 // The processor's model name, or the architecture where the system does not tell.
 std::string processorName();
-
-// The environment variable as a whole number within [least, most]; absent or empty gives nothing; else ERR_ARGUMENT.
-std::optional<uint64_t> environmentInteger(const char* name, uint64_t least, uint64_t most);
 
 }  // namespace weightnorm::cpu

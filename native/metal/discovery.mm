@@ -1,11 +1,10 @@
 #import <Metal/Metal.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <mutex>
 #include <optional>
 
+#include "core/environment.h"
 #include "metal/kernel_sources.h"
 #include "metal/metal_device.h"
 #include "metal/overrides.h"
@@ -62,19 +61,6 @@ std::vector<std::string> features(id<MTLDevice> device) {
   return found;
 }
 
-std::optional<uint64_t> memoryLimit() {
-  constexpr const char* name = "WEIGHTNORM_MEMORY_LIMIT";
-  const char* text = std::getenv(name);
-  if (!text || !*text) return std::nullopt;
-  char* end = nullptr;
-  errno = 0;
-  const unsigned long long value = std::strtoull(text, &end, 10);
-  if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || value == 0) {
-    throw core::Error(core::Code::kArgument, core::format("%s is '%s'; a whole number of bytes, at least 1, is allowed", name, text));
-  }
-  return value;
-}
-
 core::DeviceInfo infoOf(id<MTLDevice> device) {
   core::DeviceInfo info;
   info.type = "metal";
@@ -95,7 +81,7 @@ std::shared_ptr<core::Device> metalDevice(std::string* reason) {
   std::lock_guard lock(mutex);
   if (std::shared_ptr<MetalDevice> device = known.lock()) return device;
   // Before the pool, which unwinding would leave unpopped.
-  const std::optional<uint64_t> limit = memoryLimit();
+  const std::optional<uint64_t> limit = core::environmentWhole("WEIGHTNORM_MEMORY_LIMIT", "bytes", 1, UINT64_MAX);
   @autoreleasepool {
     id<MTLDevice> handle = findDevice();
     const std::string why = refusal(handle);

@@ -175,3 +175,16 @@ describe('threads', () => {
     expect(out).toMatch(/^ERR_ARGUMENT .*WEIGHTNORM_NUM_THREADS/);
   });
 });
+
+describe.each(types)('numbers from the environment on %s', (_label, type) => {
+  const script = `try { await W.Device.get(${JSON.stringify(type)}).ones([2]).read(); console.log('made'); } catch (e) { console.log(e.code, e.message); }`;
+
+  test.each(['WEIGHTNORM_MEMORY_LIMIT', 'WEIGHTNORM_QUEUE_LIMIT'])('%s takes a whole number of bytes and nothing else', async (name) => {
+    for (const value of ['0', '-1', '+5', ' 5', '5 ', '1e9', '0x10', '1.5', '18446744073709551616', 'lots']) {
+      expect(await succeeds(script, { [name]: value })).toBe(
+        `ERR_ARGUMENT ${name} is '${value}'; a whole number of bytes from 1 to 18446744073709551615 is allowed`,
+      );
+    }
+    for (const value of ['', '1000000', '018446744', '18446744073709551615']) expect(await succeeds(script, { [name]: value })).toBe('made');
+  });
+});

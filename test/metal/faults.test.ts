@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { Device, functional as F, nn } from 'weightnorm';
 import { runNode } from '../support/child';
+import { controlFile } from '../support/softmetal';
 
 /** What test/softmetal/node/control.cc offers: faults, counters and rules broken, in this process. */
 interface Control {
@@ -12,7 +13,7 @@ interface Control {
   takeViolations(): string;
   violationCount(): number;
 }
-const control: Control = require(path.resolve(__dirname, '..', '..', 'build', 'softmetal', 'softmetal_control.node'));
+const control: Control = require(controlFile);
 const device = Device.get('metal');
 
 const codeOf = (promise: Promise<unknown>): Promise<string> =>
@@ -134,7 +135,7 @@ describe('a process of its own', () => {
     const out = await run(
       `const device = W.Device.get('metal'); const F = W.functional;
        const x = device.tensor([1, 2]); await x.read();
-       const control = require(${JSON.stringify(path.resolve(__dirname, '..', '..', 'build', 'softmetal', 'softmetal_control.node'))});
+       const control = require(${JSON.stringify(controlFile)});
        control.loseDevice(11);
        for (let i = 0; i < 3; i++) await F.add(x, i).read().then(() => console.log('read'), (e) => console.log(e.code));
        console.log((await F.add(W.Device.get('cpu').tensor([1]), 1).read())[0]);`,

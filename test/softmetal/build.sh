@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds the software Metal: build/softmetal/libsoftmetal.so, image.o (to link into every Objective-C module) and msl/ (kernel headers).
-# Usage: test/softmetal/build.sh [output directory]. Recompiles only what changed.
+# Usage: test/softmetal/build.sh [output directory]. Recompiles only what changed. SOFTMETAL_SANITIZE=thread instruments what the
+# backend talks to; the engine stays as it is, because it runs kernels on fibres, which ThreadSanitizer would take for one confused thread.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/../../build/softmetal}
@@ -15,6 +16,9 @@ command -v "$cxx" >/dev/null || { echo "softmetal: $cxx is missing: apt-get inst
 warnings="-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-deprecated-objc-isa-usage -Wno-objc-protocol-method-implementation -Wno-nullability-completeness -Wno-unguarded-availability -Wno-objc-property-implementation -Wno-protocol -Wno-objc-designated-initializers -Wno-deprecated-declarations -Wno-unused-command-line-argument"
 common="-x c++ -I$out/objects -std=c++20 -O2 -g1 -fPIC -ffp-contract=off $warnings -MMD -MP"
 objc="${common/-x c++/-x objective-c++} -fobjc-runtime=macosx-13.0 -fblocks -fno-objc-exceptions -fexceptions -isystem $here/../apple/include"
+
+sanitize=${SOFTMETAL_SANITIZE:+-fsanitize=$SOFTMETAL_SANITIZE}
+definitions=${SOFTMETAL_SANITIZE:+undefs}  # the runtime's functions come with the process
 
 # Part of the kernel cache's key: what the rewriter makes of a source.
 hash=$(cat "$here"/engine/{lexer,kernel_table,rewriter}.{h,cc} | sha256sum | cut -c1-32)
@@ -42,11 +46,12 @@ compile objc/message_x86_64.S $warnings
 for f in "$here"/objc/*.cc "$here"/engine/*.cc "$here"/metal/*.cc "$here"/mps/*.cc; do
   source=${f#"$here"/}
   flags=$common
-  if [ "$source" = mps/product.cc ]; then flags="$common -O3 $(grep -q avx2 /proc/cpuinfo && echo -mavx2 -mf16c)"; fi
+  case $source in engine/*) ;; *) flags="$flags $sanitize" ;; esac
+  if [ "$source" = mps/product.cc ]; then flags="$flags -O3 $(grep -q avx2 /proc/cpuinfo && echo -mavx2 -mf16c)"; fi
   compile "$source" $flags
 done
-for f in "$here"/foundation/*.mm; do compile "${f#"$here"/}" $objc -fno-objc-arc; done
-for f in "$here"/metal/*.mm "$here"/mps/*.mm; do compile "${f#"$here"/}" $objc -fobjc-arc -fobjc-weak; done
+for f in "$here"/foundation/*.mm; do compile "${f#"$here"/}" $objc -fno-objc-arc $sanitize; done
+for f in "$here"/metal/*.mm "$here"/mps/*.mm; do compile "${f#"$here"/}" $objc -fobjc-arc -fobjc-weak $sanitize; done
 
 if [ ${#pending[@]} -gt 0 ]; then
   printf '%s\n' "${pending[@]}" | xargs -P "$jobs" -I{} sh -c '{}'
@@ -56,7 +61,7 @@ rm -rf "$out/msl.new" && cp -r "$here/msl" "$out/msl.new"
 if ! diff -rq "$out/msl.new" "$out/msl" >/dev/null 2>&1; then rm -rf "$out/msl" && mv "$out/msl.new" "$out/msl"; else rm -rf "$out/msl.new"; fi
 cp "$out/objects/objc_image.cc.o" "$out/image.o"
 if [ ${#pending[@]} -gt 0 ] || [ ! -f "$out/libsoftmetal.so" ]; then
-  "$cxx" -shared -fuse-ld=lld -Wl,-soname,libsoftmetal.so -Wl,-z,defs,-z,nodelete --rtlib=compiler-rt "${objects[@]}" -o "$out/libsoftmetal.so.new" -ldl -lpthread -lgcc_s
+  "$cxx" -shared -fuse-ld=lld -Wl,-soname,libsoftmetal.so -Wl,-z,${definitions:-defs},-z,nodelete --rtlib=compiler-rt "${objects[@]}" -o "$out/libsoftmetal.so.new" -ldl -lpthread -lgcc_s
   mv "$out/libsoftmetal.so.new" "$out/libsoftmetal.so"
 fi
 echo "softmetal: $out/libsoftmetal.so"

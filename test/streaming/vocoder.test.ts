@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { audio, Device, nn, Tensor, WeightNormError } from 'weightnorm';
 import { runNode } from '../support/child';
 import { collectGarbage } from '../support/collect';
@@ -6,6 +5,7 @@ import { randomCut } from '../support/cuts';
 import { devices } from '../support/devices';
 import { generator, values } from '../support/random';
 import { frames, join, smallConfigs, smallVocoder } from '../support/small-vocoders';
+import { controlFile } from '../support/softmetal';
 
 const cpu = Device.get('cpu');
 
@@ -73,7 +73,7 @@ describe.each(devices)('%s', (label, device) => {
     test.each(['V1', 'V3'])(
       'a push of a %s is one submission, a dispatch a convolution, waits for nothing inside and makes no buffers once it is steady',
       async (name) => {
-        const control = require(path.resolve(__dirname, '..', '..', 'build', 'softmetal', 'softmetal_control.node'));
+        const control = require(controlFile);
         const vocoder = smallVocoder(name, device, 'auto');
         const bands = vocoder.config.num_mels;
         const convolutions = [...vocoder.namedModules().values()].filter(

@@ -1,4 +1,6 @@
 #include "check.h"
+#include "core/environment.h"
+#include "core/sanitizer.h"
 #include "cpu/system.h"
 
 // The allocator, its limits, and what is read from the environment.
@@ -32,7 +34,7 @@ void allocator() {
   check(device->cachedBytes() == 0, "trim empties the cache");
 
   std::vector<uint64_t> impossible{uint64_t{1} << 55, uint64_t{1} << 62};
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(WEIGHTNORM_SANITIZER)
   // Addressable, but more than any machine has; sanitizers end the process instead of refusing it.
   impossible.push_back(uint64_t{1} << 46);
 #endif
@@ -54,7 +56,7 @@ void environment() {
   const auto read = [&](const char* value) -> std::string {
     setenv(name, value, 1);
     try {
-      const auto number = cpu::environmentInteger(name, 1, 1024);
+      const auto number = core::environmentWhole(name, "things", 1, 1024);
       return number ? std::to_string(*number) : "none";
     } catch (const core::Error& error) {
       return std::string(core::name(error.code())) + " " + error.what();

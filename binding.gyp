@@ -1,4 +1,6 @@
 {
+  # The C++ library goes into the binary, except where it is built on the machine that runs it.
+  "variables": { "static_cxx%": "true" },
   "targets": [
     {
       "target_name": "weightnorm",
@@ -12,7 +14,9 @@
       "cflags_cc": ["-std=c++20", "-fexceptions", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"],
       "conditions": [
         ["OS=='linux'", {
-          "ldflags": ["-Wl,--version-script=<(module_root_dir)/native/exports.map", "-Wl,--gc-sections", "-static-libstdc++", "-static-libgcc"]
+          # Relative to build/, because an absolute path may hold spaces.
+          "ldflags": ["-Wl,--version-script=../native/exports.map", "-Wl,--gc-sections"],
+          "conditions": [["static_cxx=='true'", { "ldflags": ["-static-libstdc++", "-static-libgcc"] }]]
         }],
         ["OS=='mac'", {
           "sources": [

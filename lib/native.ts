@@ -1,6 +1,7 @@
-import { createRequire } from 'node:module';
-import path from 'node:path';
 import { WeightNormError } from './errors.js';
+import { loadAddon } from './loader/load.js';
+
+export { packageRoot } from './loader/find.js';
 
 /** A tensor of the add-on: an opaque external value. */
 export type NativeTensor = { readonly __nativeTensor: unique symbol };
@@ -120,25 +121,6 @@ export interface Addon {
   cast(x: NativeTensor, dtype: number): NativeTensor;
 }
 
-/** The package's root folder, from `dist/`. */
-export const packageRoot = path.resolve(__dirname, '..');
-
-function loadAddon(): Addon {
-  const requireFrom = createRequire(path.join(packageRoot, 'package.json'));
-  const chosen = process.env.WEIGHTNORM_ADDON;
-  try {
-    if (chosen === 'softmetal') return requireFrom(path.join(packageRoot, 'build', 'softmetal', 'weightnorm.node'));
-    if (chosen) return requireFrom(path.resolve(chosen));
-    return (requireFrom('node-gyp-build') as (directory: string) => Addon)(packageRoot);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const advice = chosen
-      ? `WEIGHTNORM_ADDON is set to ${JSON.stringify(chosen)}; build it or unset the variable`
-      : `there is no binary for ${process.platform}-${process.arch} (Node ${process.versions.node}) here; in a clone of the repository, "npm run build" makes one; it needs python3, make and a C++20 compiler (looked in ${packageRoot})`;
-    throw new WeightNormError('ERR_ADDON', `the native add-on of weightnorm cannot be loaded: ${advice}. ${reason}`, { cause: error });
-  }
-}
-
 /** The native add-on, loaded once per environment. */
-export const addon: Addon = loadAddon();
+export const addon = loadAddon() as Addon;
 addon.setErrorClass(WeightNormError);

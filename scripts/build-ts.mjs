@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { writePackedSources } from './node-headers.mjs';
 import { root, run, tool } from './run.mjs';
 
 export function buildTypeScript() {
@@ -17,6 +18,7 @@ export function buildTypeScript() {
   );
   writeFileSync(path.join(fresh, 'index.d.mts'), `import weightnorm = require('./index.js');\n\nexport * from './index.js';\nexport default weightnorm;\n`);
   copyFileSync(path.join(root, 'docs', 'verification.json'), path.join(fresh, 'cli', 'verification.json'));
+  writePackedSources(root, path.join(fresh, 'sources'));
   chmodSync(path.join(fresh, 'cli', 'main.js'), 0o755);
   rmSync(dist, { recursive: true, force: true });
   renameSync(fresh, dist);

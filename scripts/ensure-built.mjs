@@ -13,7 +13,8 @@ function newest(entry) {
 
 const age = (file) => (existsSync(path.join(root, file)) ? statSync(path.join(root, file)).mtimeMs : -1);
 
-export async function ensureBuilt() {
+/** `native: false` leaves the add-on alone. */
+export async function ensureBuilt({ native: wanted = true } = {}) {
   if (age('node_modules/.package-lock.json') < age('package-lock.json') - 1000 || age('node_modules/.package-lock.json') < 0) {
     // Not `npm ci`: it refuses a lock file that lacks the optional binaries of other platforms. It has those of Linux, and npm
     // takes it to be complete: elsewhere it is left aside. What package.json names is exact.
@@ -21,12 +22,12 @@ export async function ensureBuilt() {
     run('npm', ['install', '--no-save', '--no-audit', '--no-fund', ...lock]);
   }
   const native = Math.max(...['native', 'binding.gyp', 'sources.json', 'scripts/embed-kernels.mjs'].map(newest));
-  if (age('build/Release/weightnorm.node') < native) {
+  if (wanted && age('build/Release/weightnorm.node') < native) {
     console.error('building the native add-on (about two minutes on two cores)');
     const { buildAddon } = await import('./build-addon.mjs');
     buildAddon();
   }
-  if (age('dist/index.mjs') < Math.max(newest('lib'), newest('tsconfig.json'), newest('docs/verification.json'))) {
+  if (age('dist/index.mjs') < Math.max(...['lib', 'tsconfig.json', 'docs/verification.json', 'binding.gyp', 'scripts/node-headers.mjs'].map(newest))) {
     const { buildTypeScript } = await import('./build-ts.mjs');
     buildTypeScript();
   }

@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<C
   convert: { summary: 'write a torch, npz or safetensors checkpoint as safetensors', load: async () => (await import('./convert.js')).convert },
   doctor: { summary: 'check every kernel of this machine against the CPU', load: async () => (await import('./doctor.js')).doctor },
   bench: { summary: 'measure this machine, also beside other libraries', load: async () => (await import('./bench.js')).bench },
+  build: { summary: 'compile the native add-on from the packed sources', load: async () => (await import('./build.js')).build },
   inspect: { summary: 'list the tensors of a checkpoint and how its weights are normalised', load: async () => (await import('./inspect.js')).inspect },
 };
 

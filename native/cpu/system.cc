@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+#include <charconv>
+#include <cstdio>
 #include <limits>
 #include <optional>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -30,6 +33,39 @@ std::optional<uint64_t> sysctlInteger(const char* name) {
 
 #else
 
+// The whole text of a small file of the system, empty where it cannot be read. (A file stream would bring the locales of the
+// whole C++ library into the binary.)
+std::string readText(const std::string& path) {
+  std::string text;
+  FILE* file = std::fopen(path.c_str(), "re");
+  if (!file) return text;
+  char part[4096];
+  for (size_t bytes; (bytes = std::fread(part, 1, sizeof part, file)) > 0;) text.append(part, bytes);
+  std::fclose(file);
+  return text;
+}
+
+// The lines of a text, taken from its front.
+bool takeLine(std::string_view& text, std::string_view& line) {
+  if (text.empty()) return false;
+  line = text.substr(0, text.find('\n'));
+  text.remove_prefix(std::min(text.size(), line.size() + 1));
+  return true;
+}
+
+// The whole numbers that a text begins with, parted by spaces.
+std::vector<uint64_t> integers(std::string_view text) {
+  std::vector<uint64_t> values;
+  uint64_t value;
+  for (const char *at = text.data(), *end = at + text.size();;) {
+    while (at < end && *at == ' ') at++;
+    const auto [next, failure] = std::from_chars(at, end, value);
+    if (failure != std::errc()) return values;
+    values.push_back(value);
+    at = next;
+  }
+}
+
 // The directories of this process's cgroup for a controller, innermost first: version 2's and version 1's.
 std::vector<std::string> cgroupDirectories(const std::string& controller) {
   std::vector<std::string> directories;
@@ -41,14 +77,15 @@ std::vector<std::string> cgroupDirectories(const std::string& controller) {
       path.resize(slash);
     }
   };
-  std::ifstream file("/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
+  const std::string text = readText("/proc/self/cgroup");
+  std::string_view rest = text;
+  for (std::string_view line; takeLine(rest, line);) {
     const size_t first = line.find(':');
     const size_t second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    std::string controllers = line.substr(first, second - first + 1);  // ":cpu,cpuacct:"
+    std::string controllers(line.substr(first, second - first + 1));  // ":cpu,cpuacct:"
     std::replace(controllers.begin(), controllers.end(), ':', ',');
-    std::string path = line.substr(second + 1);
+    std::string path(line.substr(second + 1));
     if (path == "/") path.clear();
     if (controllers == ",,") climb("/sys/fs/cgroup", path);
     if (controllers.find("," + controller + ",") != std::string::npos) climb("/sys/fs/cgroup/" + controller, path);
@@ -56,21 +93,16 @@ std::vector<std::string> cgroupDirectories(const std::string& controller) {
   return directories;
 }
 
-std::optional<uint64_t> readInteger(const std::string& path) {
-  std::ifstream file(path);
-  uint64_t value;
-  if (file >> value) return value;
-  return std::nullopt;
-}
-
 int cgroupCores() {
   double cores = std::numeric_limits<int>::max();
+  const auto limit = [&](const std::vector<uint64_t>& quota, uint64_t period) {
+    if (!quota.empty() && quota[0] > 0 && period > 0) cores = std::min(cores, static_cast<double>(quota[0]) / static_cast<double>(period));
+  };
   for (const std::string& directory : cgroupDirectories("cpu")) {
-    double quota = 0, period = 0;
-    std::ifstream unified(directory + "/cpu.max");
-    std::ifstream legacyQuota(directory + "/cpu.cfs_quota_us"), legacyPeriod(directory + "/cpu.cfs_period_us");
-    const bool limited = (unified >> quota >> period) || ((legacyQuota >> quota) && (legacyPeriod >> period));
-    if (limited && quota > 0 && period > 0) cores = std::min(cores, quota / period);
+    const std::vector<uint64_t> unified = integers(readText(directory + "/cpu.max"));
+    if (unified.size() == 2) limit(unified, unified[1]);
+    const std::vector<uint64_t> period = integers(readText(directory + "/cpu.cfs_period_us"));
+    if (!period.empty()) limit(integers(readText(directory + "/cpu.cfs_quota_us")), period[0]);
   }
   return std::max(1, static_cast<int>(cores));
 }
@@ -79,7 +111,8 @@ uint64_t cgroupMemory() {
   uint64_t bytes = std::numeric_limits<uint64_t>::max();
   for (const std::string& directory : cgroupDirectories("memory")) {
     for (const char* file : {"/memory.max", "/memory.limit_in_bytes"}) {
-      bytes = std::min(bytes, readInteger(directory + file).value_or(bytes));
+      const std::vector<uint64_t> limit = integers(readText(directory + file));
+      if (!limit.empty()) bytes = std::min(bytes, limit[0]);
     }
   }
   return bytes;
@@ -125,10 +158,11 @@ std::string processorName() {
   size_t size = sizeof text - 1;
   if (sysctlbyname("machdep.cpu.brand_string", text, &size, nullptr, 0) == 0 && text[0]) return text;
 #else
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
+  const std::string text = readText("/proc/cpuinfo");
+  std::string_view rest = text;
+  for (std::string_view line; takeLine(rest, line);) {
     const size_t colon = line.find(": ");
-    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) return line.substr(colon + 2);
+    if (line.rfind("model name", 0) == 0 && colon != std::string_view::npos) return std::string(line.substr(colon + 2));
   }
 #endif
 #if defined(__x86_64__)

@@ -14,8 +14,8 @@ import { root } from './run.mjs';
 
 const groups = { modules: checkModules, types: checkTypes, bundles: checkBundles, environments: checkEnvironments, loader: checkLoader, build: checkBuild };
 
-/** Runs the groups (all, unless named) on a tarball made with these binaries. */
-export async function checkPackage(checks, binaries, names = Object.keys(groups)) {
+/** Runs the groups (all, unless named) on a tarball made with these binaries, and then `more` on the project that has it. */
+export async function checkPackage(checks, binaries, names = Object.keys(groups), more = undefined) {
   const scratch = makeScratch();
   try {
     const packed = pack(scratch, binaries);
@@ -29,7 +29,7 @@ export async function checkPackage(checks, binaries, names = Object.keys(groups)
         await checks.check(name, () => Promise.reject(error));
       }
     }
-    return packed;
+    await more?.({ scratch, project });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

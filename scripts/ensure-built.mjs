@@ -3,7 +3,8 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { root, run } from './run.mjs';
 
-function newest(entry) {
+/** When a file, or the newest in a folder of the repository, was changed. */
+export function newest(entry) {
   const file = path.join(root, entry);
   if (!existsSync(file)) return 0;
   const stat = statSync(file);

@@ -4,10 +4,10 @@ import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fail, WeightNormError } from '../errors.js';
 import { packageRoot } from '../loader/find.js';
+import type { Command } from './command.js';
 import { compile, jobCount, storageFailure } from './compile/compile.js';
 import { stageSources } from './compile/stage.js';
 import { findTools } from './compile/tools.js';
-import type { Command } from './command.js';
 
 const standard = path.join(packageRoot, 'build', 'Release', 'weightnorm.node');
 

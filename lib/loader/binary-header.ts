@@ -9,8 +9,8 @@ export interface BinaryHeader {
   interpreter?: string;
 }
 
-const elfMachines: Readonly<Record<number, string>> = { 0x03: 'ia32', 0x28: 'arm', 0x3e: 'x64', 0xb7: 'arm64', 0xf3: 'riscv64' };
-const machProcessors: Readonly<Record<number, string>> = { 0x01000007: 'x64', 0x0100000c: 'arm64' };
+const elfMachines: Readonly<Record<number, string>> = { 3: 'ia32', 40: 'arm', 62: 'x64', 183: 'arm64', 243: 'riscv64' };
+const machProcessors: Readonly<Record<number, string>> = { 16777223: 'x64', 16777228: 'arm64' };
 const enough = 4096;
 
 /** Reads the header of an ELF or Mach-O file; undefined where it is neither or cannot be read. */

@@ -30,11 +30,13 @@ export function explain(load: FailedLoad): string {
   const described = subject ?? `the binary is ${file}`;
   const header = readBinaryHeader(file);
   if (!header) return `${described}, which is not a library; install the package again, or ${build}`;
-  if (header.platform !== system.platform || !header.arch.split('+').includes(system.arch)) return otherMachine(described, `${header.platform}-${header.arch}`, system);
+  if (header.platform !== system.platform || !header.arch.split('+').includes(system.arch))
+    return otherMachine(described, `${header.platform}-${header.arch}`, system);
   const symbols = /version `(GLIBC_([\d.]+))' not found/.exec(reason);
   if (symbols) return `${described}, which needs glibc ${symbols[2]}, and this system has glibc ${system.glibcVersion() ?? 'of another version'}; ${build}`;
   const other = otherLibc(reason);
-  if (other) return `${described}, which is for systems with ${other}, and this one has ${system.libc ?? 'another C library'}; install the package again on this system, or ${build}`;
+  if (other)
+    return `${described}, which is for systems with ${other}, and this one has ${system.libc ?? 'another C library'}; install the package again on this system, or ${build}`;
   const library = absentLibrary.exec(reason);
   if (library) return `${described}, which needs the library ${library[1]}, and this system does not have it; install that, or ${build}`;
   return `${described}; ${chosen ? 'build it again or unset the variable' : `install the package again, or ${build}`}`;

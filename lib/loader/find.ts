@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { System } from './system.js';
+
 import nodeGypBuild = require('node-gyp-build');
 
 /** A bundler may have put this file anywhere, and an ES module it made has no `__dirname`. */

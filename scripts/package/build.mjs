@@ -1,6 +1,7 @@
 // `npx weightnorm build` in an installed package that has no binary for its machine.
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+
 import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { capture, complaint, expect } from './checks.mjs';
 import { copyProject, installed, printed } from './pack.mjs';
@@ -40,19 +41,36 @@ export async function checkBuild({ checks, scratch, project }) {
     });
 
   const shell = ['sh', 'node', 'dirname', 'uname'];
-  await failing('no Python', { env: { PATH: programs(path.join(scratch, 'no-python'), [...shell, 'make', 'g++']) } }, /needs Python 3\.8 or later.*apt-get install/);
+  await failing(
+    'no Python',
+    { env: { PATH: programs(path.join(scratch, 'no-python'), [...shell, 'make', 'g++']) } },
+    /needs Python 3\.8 or later.*apt-get install/,
+  );
   await failing('no make', { env: { PATH: programs(path.join(scratch, 'no-make'), [...shell, 'python3', 'g++']) } }, /needs make/);
-  await failing('no compiler', { env: { PATH: programs(path.join(scratch, 'no-compiler'), [...shell, 'python3', 'make']) } }, /needs a C\+\+20 compiler, looked for as c\+\+, g\+\+, clang\+\+/);
+  await failing(
+    'no compiler',
+    { env: { PATH: programs(path.join(scratch, 'no-compiler'), [...shell, 'python3', 'make']) } },
+    /needs a C\+\+20 compiler, looked for as c\+\+, g\+\+, clang\+\+/,
+  );
   const old = script(path.join(scratch, 'old-g++'), 'case "$*" in --version) echo "g++ 7.5.0";; *) echo "unrecognized option" >&2; exit 1;; esac');
   await failing('a compiler without C++20', { env: { CXX: old } }, /knows C\+\+20, and .*old-g\+\+ \(g\+\+ 7\.5\.0\)/);
   const compiling = (then) => `case "$*" in --version) echo "g++ 99";; *trial.cc*) ;; *) ${then};; esac`;
   const crashing = script(path.join(scratch, 'crashing-g++'), compiling('echo "error.cc:1: error: this is broken" >&2; exit 1'));
-  await failing('a file that does not compile', { env: { CXX: crashing } }, /could not be compiled: error\.cc:1: error: this is broken \(everything the compiler said is in .*build\.log\)/);
+  await failing(
+    'a file that does not compile',
+    { env: { CXX: crashing } },
+    /could not be compiled: error\.cc:1: error: this is broken \(everything the compiler said is in .*build\.log\)/,
+  );
   const filling = script(path.join(scratch, 'filling-g++'), compiling('echo "fatal error: error writing to x.s: No space left on device" >&2; exit 1'));
   await failing('a disk that fills up', { env: { CXX: filling } }, /no space left; a build needs about \d+ MB \(TMPDIR names another place\)/);
   await failing('no place for temporary files', { env: { TMPDIR: path.join(scratch, 'nowhere') } }, /building in .*nowhere failed/);
   await failing('a number of jobs that is none', { args: ['--jobs', 'many'] }, /--jobs is "many"/);
-  if (process.getuid() === 0) await failing('a folder that another user may not write', { uid: 65534, gid: 65534, env: { HOME: temporary } }, /cannot be written .*-o names another file/);
+  if (process.getuid() === 0)
+    await failing(
+      'a folder that another user may not write',
+      { uid: 65534, gid: 65534, env: { HOME: temporary } },
+      /cannot be written .*-o names another file/,
+    );
   else {
     chmodSync(installed(bare), 0o555);
     await failing('a folder that may not be written', {}, /cannot be written .*-o names another file/);

@@ -35,7 +35,8 @@ export function expect(ok, detail) {
 export function capture(command, args, options = {}) {
   const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 26, ...options });
   if (result.error) throw result.error;
-  if (result.status !== 0) throw new Error(`${[command, ...args].join(' ')} gave ${result.status ?? result.signal}: ${(result.stderr || result.stdout).trim().slice(-2000)}`);
+  if (result.status !== 0)
+    throw new Error(`${[command, ...args].join(' ')} gave ${result.status ?? result.signal}: ${(result.stderr || result.stdout).trim().slice(-2000)}`);
   return result.stdout.trim();
 }
 

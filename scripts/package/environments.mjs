@@ -17,7 +17,11 @@ export function exercise(project, command, { frames = 40, env = {}, reference } 
   for (const values of [result.weights, result.fromWorker]) expect(String(values) === String(weights), result);
   expect(result.code === 'ERR_SHAPE' && result.samples > 0 && result.energy > 0, result);
   // Processors differ in the order of sums, and only in that.
-  if (reference) expect(result.samples === reference.samples && near(result.energy, reference.energy, 1e-4) && near(result.half, reference.half, 1e-6), { result, reference });
+  if (reference)
+    expect(result.samples === reference.samples && near(result.energy, reference.energy, 1e-4) && near(result.half, reference.half, 1e-6), {
+      result,
+      reference,
+    });
   return result;
 }
 

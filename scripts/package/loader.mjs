@@ -10,7 +10,10 @@ const here = `${process.platform}-${process.arch}`;
 /** The binary that this platform loads from an installed package. */
 const binary = (project) => {
   const folder = installed(project, 'prebuilds', here);
-  return path.join(folder, readdirSync(folder).find((file) => !file.includes('musl')));
+  return path.join(
+    folder,
+    readdirSync(folder).find((file) => !file.includes('musl')),
+  );
 };
 
 /** A library that needs what this system does not have: a version of its C library, or another library. */
@@ -38,7 +41,12 @@ export async function checkLoader({ checks, scratch, project }) {
       rmSync(copy, { recursive: true });
     });
 
-  await failing('no binaries at all', (copy) => rmSync(installed(copy, 'prebuilds'), { recursive: true }), /no install script makes or fetches them, so none was blocked/, /npx weightnorm build/);
+  await failing(
+    'no binaries at all',
+    (copy) => rmSync(installed(copy, 'prebuilds'), { recursive: true }),
+    /no install script makes or fetches them, so none was blocked/,
+    /npx weightnorm build/,
+  );
   await failing(
     'none for this platform',
     (copy) => {
@@ -69,11 +77,20 @@ export async function checkLoader({ checks, scratch, project }) {
     new RegExp(`is for darwin-arm64, and this Node is for ${here}`),
     /install the package with this Node on this machine/,
   );
-  await failing('a newer C library', (copy) => library(scratch, binary(copy), 'libc.so.6', 'GLIBC_2.99'), /needs glibc 2\.99, and this system has glibc \d/, /npx weightnorm build/);
+  await failing(
+    'a newer C library',
+    (copy) => library(scratch, binary(copy), 'libc.so.6', 'GLIBC_2.99'),
+    /needs glibc 2\.99, and this system has glibc \d/,
+    /npx weightnorm build/,
+  );
   await failing('the other C library', (copy) => library(scratch, binary(copy), 'libc.musl-x86_64.so.1'), /for systems with musl, and this one has glibc/);
   await failing('a missing library', (copy) => library(scratch, binary(copy), 'libstdc++.so.99'), /needs the library libstdc\+\+\.so\.99/);
   await failing('a truncated file', (copy) => writeFileSync(binary(copy), 'version https://git-lfs'), /is not a library; install the package again/);
-  await failing('WEIGHTNORM_ADDON names nothing', () => ({ WEIGHTNORM_ADDON: '/nowhere/weightnorm.node' }), /WEIGHTNORM_ADDON is set to "\/nowhere\/weightnorm.node"; there is no such file/);
+  await failing(
+    'WEIGHTNORM_ADDON names nothing',
+    () => ({ WEIGHTNORM_ADDON: '/nowhere/weightnorm.node' }),
+    /WEIGHTNORM_ADDON is set to "\/nowhere\/weightnorm.node"; there is no such file/,
+  );
 
   const archive = (copy) => path.join(copy, 'resources', 'app.asar');
   const archived = (copy) => {

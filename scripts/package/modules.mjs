@@ -8,11 +8,12 @@ import { installed, manifest, printed } from './pack.mjs';
 const largest = 16e6;
 
 export async function checkModules({ checks, project, packed }) {
-  const { tarball, bytes, files } = packed;
+  const { bytes, files } = packed;
   await checks.check('the tarball holds what users run, and can be built from', () => {
     const wrong = files.filter((file) => /softmetal|^test\/|\.test\.|^binding\.gyp$|native\/test|^build\//i.test(file));
     expect(wrong.length === 0, `it holds ${wrong.join()}`);
-    for (const file of ['native/core/ops.h', 'dist/sources/binding.gyp', 'examples/voice/config.json', 'LICENSE']) expect(files.includes(file), `it lacks ${file}`);
+    for (const file of ['native/core/ops.h', 'dist/sources/binding.gyp', 'examples/voice/config.json', 'LICENSE'])
+      expect(files.includes(file), `it lacks ${file}`);
     expect(bytes <= largest, `it has ${bytes} bytes, more than ${largest}`);
   });
   await checks.check('npm runs no script when it installs it', () => {
@@ -55,8 +56,7 @@ const typed = {
 export async function checkTypes({ checks, project, packed: { tarball } }) {
   const folder = path.join(project, 'typed');
   mkdirSync(folder);
-  for (const [file, line] of Object.entries(typed))
-    writeFileSync(path.join(folder, file), `${line}${use}`);
+  for (const [file, line] of Object.entries(typed)) writeFileSync(path.join(folder, file), `${line}${use}`);
   const compilation = (module, resolution, files) => [
     ...[tool('typescript/bin/tsc'), '--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2022,esnext.disposable'],
     ...['--types', 'node', '--typeRoots', path.join(root, 'node_modules/@types'), '--module', module, '--moduleResolution', resolution, ...files],
@@ -65,7 +65,10 @@ export async function checkTypes({ checks, project, packed: { tarball } }) {
     ['node16', 'node16', Object.keys(typed)],
     ['esnext', 'bundler', ['use.mts']],
   ]) {
-    await checks.check(`TypeScript, moduleResolution ${resolution}`, () => void capture(process.execPath, compilation(module, resolution, files), { cwd: folder }));
+    await checks.check(
+      `TypeScript, moduleResolution ${resolution}`,
+      () => void capture(process.execPath, compilation(module, resolution, files), { cwd: folder }),
+    );
   }
   await checks.check('publint --strict', () => void capture(process.execPath, [tool('publint/src/cli.js'), 'run', tarball, '--strict'], { cwd: root }));
   await checks.check('are the types wrong', () => void capture(process.execPath, [tool('@arethetypeswrong/cli/dist/index.js'), tarball], { cwd: root }));

@@ -1,5 +1,5 @@
 // Packs the package as a release does, and installs it as a user does.
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root } from '../run.mjs';
@@ -52,6 +52,4 @@ export function copyProject(project, name) {
 /** The installed package in a project. */
 export const installed = (project, ...rest) => path.join(project, 'node_modules', 'weightnorm', ...rest);
 
-/** The first bytes of a gzipped tarball cannot tell: its size is that of the file. */
-export const megabytes = (file) => (existsSync(file) ? (statSync(file).size / 1e6).toFixed(2) : '');
 export const manifest = () => JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));

@@ -17,7 +17,9 @@ const allowedLibraries = {
 };
 
 function auditElf(file, { libc }) {
-  const symbols = lines(capture('readelf', '--dyn-syms', '--wide', file)).map((line) => line.trim().split(/\s+/)).filter((fields) => /^\d+:$/.test(fields[0]) && fields.length >= 8);
+  const symbols = lines(capture('readelf', '--dyn-syms', '--wide', file))
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => /^\d+:$/.test(fields[0]) && fields.length >= 8);
   const exported = symbols.filter((fields) => fields[6] !== 'UND' && fields[4] !== 'LOCAL').map((fields) => fields[7]);
   const versions = symbols.map((fields) => /@GLIBC_([\d.]+)/.exec(fields[7])?.[1]).filter(Boolean);
   const required = versions.sort((a, b) => (newer(a, b) ? 1 : -1)).pop();
@@ -41,8 +43,12 @@ function auditElf(file, { libc }) {
 
 function auditMachO(file) {
   const exported = lines(capture('nm', '-gU', file)).map((line) => line.trim().split(/\s+/).pop().replace(/^_/, ''));
-  const libraries = lines(capture('otool', '-L', file)).slice(1).map((line) => line.trim().split(' ')[0]);
-  const foreign = libraries.filter((library) => !/^(\/usr\/lib\/|\/System\/Library\/|@rpath\/weightnorm\.node$)/.test(library) && !library.endsWith('/weightnorm.node'));
+  const libraries = lines(capture('otool', '-L', file))
+    .slice(1)
+    .map((line) => line.trim().split(' ')[0]);
+  const foreign = libraries.filter(
+    (library) => !/^(\/usr\/lib\/|\/System\/Library\/|@rpath\/weightnorm\.node$)/.test(library) && !library.endsWith('/weightnorm.node'),
+  );
   return [...exportsAndSize(file, exported), { rule: 'needs the system alone', ok: foreign.length === 0, detail: foreign.join() }];
 }
 

@@ -21,8 +21,7 @@ export const targets = [
 ];
 
 /** Where node-gyp-build looks for it. */
-export const prebuilt = ({ platform, arch, libc }) =>
-  path.join(root, 'prebuilds', `${platform}-${arch}`, libc ? `weightnorm.${libc}.node` : 'weightnorm.node');
+export const prebuilt = ({ platform, arch, libc }) => path.join(root, 'prebuilds', `${platform}-${arch}`, libc ? `weightnorm.${libc}.node` : 'weightnorm.node');
 
 /** Those that can be built here: zig makes all of Linux on Linux x64, a Mac makes its own. */
 export function buildable() {

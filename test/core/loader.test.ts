@@ -34,7 +34,8 @@ const universal = (bytes: Buffer) => {
   bytes.writeUInt32BE(0x0100000c, 28);
 };
 
-const failed = (load: Partial<FailedLoad>): string => explain({ system: linux, root: folder.path, file: undefined, chosen: undefined, reason: 'it failed', ...load });
+const failed = (load: Partial<FailedLoad>): string =>
+  explain({ system: linux, root: folder.path, file: undefined, chosen: undefined, reason: 'it failed', ...load });
 
 describe('headers of binaries', () => {
   test.each<[string, (bytes: Buffer) => void, string | undefined]>([
@@ -75,20 +76,42 @@ describe('what a failed load says', () => {
 
   test('a C library that is too old', () => {
     const reason = "/lib64/libc.so.6: version `GLIBC_2.28' not found (required by weightnorm.node)";
-    expect(failed({ file: library('weightnorm.node', elf(0x3e)), reason })).toMatch(/needs glibc 2\.28, and this system has glibc 2\.17; "npx weightnorm build"/);
+    expect(failed({ file: library('weightnorm.node', elf(0x3e)), reason })).toMatch(
+      /needs glibc 2\.28, and this system has glibc 2\.17; "npx weightnorm build"/,
+    );
   });
 
   test.each<[string, System['libc'], string, RegExp]>([
-    ['musl on glibc', 'glibc', 'libc.musl-x86_64.so.1: cannot open shared object file: No such file or directory', /for systems with musl, and this one has glibc/],
-    ['musl on glibc with its development files', 'glibc', '/usr/lib/x86_64-linux-gnu/libc.so: invalid ELF header', /for systems with musl, and this one has glibc/],
+    [
+      'musl on glibc',
+      'glibc',
+      'libc.musl-x86_64.so.1: cannot open shared object file: No such file or directory',
+      /for systems with musl, and this one has glibc/,
+    ],
+    [
+      'musl on glibc with its development files',
+      'glibc',
+      '/usr/lib/x86_64-linux-gnu/libc.so: invalid ELF header',
+      /for systems with musl, and this one has glibc/,
+    ],
     [
       'glibc on musl',
       'musl',
       'Error loading shared library ld-linux-x86-64.so.2: No such file or directory (needed by /app/weightnorm.node)',
       /for systems with glibc, and this one has musl/,
     ],
-    ['symbols of glibc on musl', 'musl', 'Error relocating /app/weightnorm.node: gnu_get_libc_version: symbol not found', /for systems with glibc, and this one has musl/],
-    ['another library', 'glibc', 'libstdc++.so.6: cannot open shared object file: No such file or directory', /needs the library libstdc\+\+\.so\.6, and this system does not have it/],
+    [
+      'symbols of glibc on musl',
+      'musl',
+      'Error relocating /app/weightnorm.node: gnu_get_libc_version: symbol not found',
+      /for systems with glibc, and this one has musl/,
+    ],
+    [
+      'another library',
+      'glibc',
+      'libstdc++.so.6: cannot open shared object file: No such file or directory',
+      /needs the library libstdc\+\+\.so\.6, and this system does not have it/,
+    ],
   ])('%s', (_, libc, reason, pattern) => {
     expect(failed({ system: { ...linux, libc }, file: library('weightnorm.node', elf(0x3e)), reason })).toMatch(pattern);
   });

@@ -72,7 +72,10 @@ export function storageFailure(reason: string, target: string): WeightNormError 
 
 function buildFailure(text: string, folder: string, log: string): WeightNormError {
   const lines = text.split('\n');
-  const first = lines.find((line) => full.test(line)) ?? lines.find((line) => /\berror\b[: ]|^gyp ERR! stack|undefined reference|Killed/i.test(line)) ?? 'no reason was given';
+  const first =
+    lines.find((line) => full.test(line)) ??
+    lines.find((line) => /\berror\b[: ]|^gyp ERR! stack|undefined reference|Killed/i.test(line)) ??
+    'no reason was given';
   if (full.test(first)) return storageFailure(first.trim(), folder);
   const memory = /Killed|cc1plus.*signal/.test(text) ? ' (the compiler was killed, probably for want of memory: --jobs 1 needs least)' : '';
   return new WeightNormError('ERR_ADDON', `the add-on could not be compiled${memory}: ${first.trim()} (everything the compiler said is in ${log})`);

@@ -42,7 +42,10 @@ function findCompiler(folder: string): string {
   const able = there.find((name) => output(name, ['-std=c++20', '-c', source, '-o', path.join(folder, 'trial.o')]) !== undefined);
   if (!able) {
     const version = output(there[0] as string, ['--version'])?.split('\n')[0];
-    fail('ERR_ADDON', `building needs a compiler that knows C++20, and ${there.join(', ')} (${version}) fails on a program of four lines; install a newer one and name it by CXX`);
+    fail(
+      'ERR_ADDON',
+      `building needs a compiler that knows C++20, and ${there.join(', ')} (${version}) fails on a program of four lines; install a newer one and name it by CXX`,
+    );
   }
   return able;
 }

@@ -2,10 +2,19 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { Worker, isMainThread, parentPort } = require('node:worker_threads');
-const { audio, Device, functional, io } = require('weightnorm');
+const { audio, Device, functional } = require('weightnorm');
 
 const device = Device.get('cpu');
-const compute = () => functional.weightNorm(device.tensor([[3, 4], [6, 8]]), device.tensor([[5], [1]])).read();
+const compute = () =>
+  functional
+    .weightNorm(
+      device.tensor([
+        [3, 4],
+        [6, 8],
+      ]),
+      device.tensor([[5], [1]]),
+    )
+    .read();
 
 async function main() {
   const root = path.dirname(require.resolve('weightnorm/package.json'));

@@ -8,7 +8,7 @@ import { root } from './run.mjs';
 
 process.chdir(root);
 const all = new Counts();
-for (const counts of measure().values()) all.merge(counts);
+for (const counts of (await measure()).values()) all.merge(counts);
 
 let [passed, failed] = [0, 0];
 const total = { lines: 0, run: 0, marked: 0, branches: 0, taken: 0 };

@@ -60,12 +60,16 @@ if (options.list) {
 
 mkdirSync(home, { recursive: true });
 buildSoftMetal();
-const reach = measure();
+const reach = await measure();
 const workers = Array.from({ length: Math.max(1, Number(process.env.JOBS ?? 2)) }, (_, i) => new Worker(i));
 const runs = [];
 // Flushed subnormals change numbers, not who reads and writes what: they are left to ctest.
-for (const part of parts().filter(({ variant }) => variant !== 'flushed')) runs.push({ ...part, seconds: await workers[0].baseline(part) });
-for (const worker of workers.slice(1)) worker.shareKernels(workers[0]);
+const waiting = parts().filter(({ variant }) => variant !== 'flushed');
+const measureTimes = async () => {
+  for (let part = waiting.shift(); part; part = waiting.shift()) runs.push({ ...part, seconds: await workers[0].baseline(part) });
+};
+await Promise.all(workers.map(measureTimes));
+for (const worker of workers) worker.shareKernels(workers[0]);
 
 /** The parts that run a mutant's line, `first` and then the quickest first; for a line that is no code (a macro's), those that run its file. */
 function reaching({ file, line }, first) {

@@ -1,6 +1,6 @@
 // Which lines of native/metal every part of the native tests runs. Builds in build/coverage what it needs; results are kept
 // there by a hash of everything they depend on.
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -39,18 +39,17 @@ function compile() {
 }
 
 /** Runs one part in a folder of its own and collects what it counted. */
-function measurePart({ name, program, part, env }) {
+async function measurePart({ name, program, part, env }) {
   const folder = path.join(build, 'counts', name.replace(/\W+/g, '-'));
   const cache = path.join(build, 'cache');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const result = spawnSync(path.join(build, program), [part], {
-    cwd: folder,
-    env: { ...process.env, ...env, XDG_CACHE_HOME: cache, SOFTMETAL_COVERAGE: '1' },
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
+  const options = { cwd: folder, env: { ...process.env, ...env, XDG_CACHE_HOME: cache, SOFTMETAL_COVERAGE: '1' }, maxBuffer: 1 << 28 };
+  await new Promise((resolve, reject) => {
+    execFile(path.join(build, program), [part], options, (error, stdout, stderr) =>
+      error ? reject(new Error(`${name} fails while it is measured:\n${stdout}${stderr}`)) : resolve(),
+    );
   });
-  if (result.status !== 0) throw new Error(`${name} fails while it is measured:\n${result.stdout}${result.stderr}`);
   return collect(folder, path.join(cache, 'softmetal'), path.join(build, program));
 }
 
@@ -62,11 +61,11 @@ function fromJson(json) {
   return counts;
 }
 
-/** Counts of every part but those with flushed subnormals, which run the same lines. Map part name → Counts. */
-export function measure() {
+/** Counts of every part but those with flushed subnormals, which run the same lines. Map part name → Counts. JOBS=<n> at a time. */
+export async function measure() {
   const key = hashOf(...inputs);
   let compiled = false;
-  const known = (part) => {
+  const known = async (part) => {
     const store = path.join(build, 'counts', `${part.name.replace(/\W+/g, '-')}.json`);
     if (existsSync(store)) {
       const stored = JSON.parse(readFileSync(store, 'utf8'));
@@ -74,13 +73,15 @@ export function measure() {
     }
     if (!compiled) compile();
     compiled = true;
-    const counts = measurePart(part);
+    const counts = await measurePart(part);
     writeFileSync(store, JSON.stringify({ key, counts: toJson(counts) }));
     return counts;
   };
-  return new Map(
-    parts()
-      .filter(({ variant }) => variant !== 'flushed')
-      .map((part) => [part.name, known(part)]),
-  );
+  const measured = new Map();
+  const queue = parts().filter(({ variant }) => variant !== 'flushed');
+  const work = async () => {
+    for (let part = queue.shift(); part; part = queue.shift()) measured.set(part.name, await known(part));
+  };
+  await Promise.all(Array.from({ length: Number(process.env.JOBS ?? 2) }, work));
+  return measured;
 }

@@ -57,5 +57,6 @@ void testGradients();
 void testScales();
 void testConvolutions();
 void testProducts();
+void testStreams();
 
 }  // namespace testing

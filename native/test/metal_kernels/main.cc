@@ -10,7 +10,8 @@ int main(int count, char** arguments) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const std::pair<const char*, void (*)()> topics[] = {
       {"norms", testing::testNorms},   {"edges", testing::testNormEdges},           {"gradients", testing::testGradients},
-      {"scales", testing::testScales}, {"convolutions", testing::testConvolutions}, {"products", testing::testProducts}};
+      {"scales", testing::testScales}, {"convolutions", testing::testConvolutions}, {"products", testing::testProducts},
+      {"streams", testing::testStreams}};
   for (const auto& [name, run] : topics) {
     bool wanted = count == 1;
     for (int i = 1; i < count; ++i) wanted = wanted || std::strcmp(arguments[i], name) == 0;

@@ -21,6 +21,7 @@ thread_local Allocator::Scope* current = nullptr;
 }  // namespace
 
 uint64_t sizeClass(uint64_t bytes) {
+  if (overrides().exactSizes) return bytes;
   if (bytes <= kSmallest) return kSmallest;
   const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const uint64_t step = bytes < kLarge ? std::bit_floor(bytes - 1) / 4 : page;

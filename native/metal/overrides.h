@@ -13,7 +13,8 @@ struct Overrides {
   uint64_t maxBytes = uint64_t{48} << 20;       // bytes bound a command buffer
   // Told of idle memory that is handed out again, whose old content nobody may read.
   void (*recycled)(void* contents, uint64_t bytes) = nullptr;
-  int maxInFlight = 16;  // uncompleted command buffers a queue; Metal blocks at 64
+  bool exactSizes = false;  // no size classes: what is beyond a tensor is beyond its buffer, where the software Metal sees it
+  int maxInFlight = 16;     // uncompleted command buffers a queue; Metal blocks at 64
 };
 
 // Read by every thread; a test changes it only while no queue runs.

@@ -210,11 +210,15 @@ void casts(Session& session) {
   for (const DType from : kDTypes) {
     const std::vector<float> values = rounded(x, from);
     for (const DType to : kDTypes) {
-      const Tensor source = session.upload(values, {static_cast<int64_t>(values.size())}, from);
-      core::CastOp op{source, {}};
-      core::prepare(op, to);
-      session.queue().submit(op);
-      same(std::string("cast ") + core::name(from) + " to " + core::name(to), session.read(op.y), rounded(values, to));
+      // All values, and numbers of them that four do not divide.
+      for (const size_t count : {values.size(), size_t{1}, size_t{2}, size_t{7}}) {
+        const std::vector<float> some(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count));
+        core::CastOp op{session.upload(some, {static_cast<int64_t>(count)}, from), {}};
+        core::prepare(op, to);
+        session.queue().submit(op);
+        same(std::string("cast ") + core::name(from) + " to " + core::name(to) + " of " + std::to_string(count), session.read(op.y),
+             rounded(some, to));
+      }
       check(std::isnan(session.read([&] {
               core::CastOp nan{session.upload({NAN}, {1}, from), {}};
               core::prepare(nan, to);

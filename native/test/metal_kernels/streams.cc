@@ -196,12 +196,13 @@ void nothingKept() {
 
 void testStreams() {
   for (const DType dtype : kDTypes) stream(dtype, "");
+  const metal::Overrides before = metal::overrides();
   metal::overrides().wideIndices = true;
   stream(DType::kFloat32, ", 64-bit");
   metal::overrides().wideIndices = false;
   metal::overrides().maxGridThreads = 40;
   stream(DType::kFloat32, ", small grid");
-  metal::overrides() = {};
+  metal::overrides() = before;
   nothingKept();
 }
 

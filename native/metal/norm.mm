@@ -1,5 +1,5 @@
 #include "metal/metal_ops.h"
-#include "metal/norm_plan.h"
+#include "metal/norm_encode.h"
 
 namespace weightnorm::metal {
 

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <variant>
+#include <vector>
 
-#include "core/ops.h"
-#include "metal/encoder.h"
+#include "core/dtype.h"
+#include "core/shape.h"
 
-// Choice of weight norm kernel, shared by weight_norm.mm, weight_norm_backward.mm, norm.mm and scale.mm.
-// The structs are the kernels' own, field by field.
+// Which weight norm kernels run and how they are launched, as plain data: norm_encode.mm encodes it, test/ptx launches the same on another
+// GPU. No Metal here. The params are the kernels' own structs, field by field.
 namespace weightnorm::metal {
 
 struct NormRule {
@@ -28,7 +32,8 @@ struct SplitParams {
   NormRule rule;
 };
 struct ColumnsParams {
-  uint32_t rows, columns, run, kept, strip, strips, lanes, depth;
+  uint32_t rows, columns, run, kept, strip, strips, lanes, depth, parts, length;
+  uint64_t norms;
   NormRule rule;
 };
 struct NestParams {
@@ -36,59 +41,57 @@ struct NestParams {
   NormRule rule;
 };
 
+// What a buffer index holds. kStatistic: the float32 norms or scales; kPartial: scratch between two dispatches.
+enum class NormBuffer : uint8_t { kV, kG, kW, kStatistic, kGradW, kGradV, kGradG, kPartial };
+
+struct NormDispatch {
+  std::string library, kernel;
+  std::vector<NormBuffer> buffers;  // by index; the params follow at the next
+  std::variant<RowsParams, SplitParams, ColumnsParams, NestParams> params;
+  uint64_t groups[2];
+  uint32_t threads;    // a threadgroup, whole simdgroups
+  uint32_t board = 0;  // bytes of threadgroup memory at index 0
+};
+struct NormPlan {
+  std::vector<NormDispatch> dispatches;
+  uint64_t partialBytes = 0;
+};
+
+// The most threads a threadgroup of a kernel may have on this GPU.
+using ThreadLimit = std::function<uint32_t(const std::string& library, const std::string& kernel)>;
+
 NormRule normRule(core::DType gType, const std::optional<double>& eps, NormRule::Output output);
 
-// Rows of `columns` elements are read in 16-byte chunks where they keep that alignment, else element by element.
-// `suffix` ends the kernel's name: "float16" or "scalar_float16".
-struct Chunking {
-  uint32_t width;  // elements a chunk
-  std::string suffix;
+// w (kV, kG to kW), or the norms or scales (to kStatistic), of v over the reduced axes of `nest`.
+NormPlan planNorm(const core::Nest& nest, core::DType dtype, const NormRule& rule, const ThreadLimit& limit);
+// The gradients: kGradW, kV, kG to kGradV, kGradG.
+NormPlan planBackward(const core::Nest& nest, core::DType dtype, const NormRule& rule, const ThreadLimit& limit);
+
+// Scales of many weights of one dtype, g type and eps in one dispatch (kernels/scale.metal), whose only argument is the table.
+struct ScaleSegment {
+  uint64_t v, g, scale;  // GPU addresses
+  uint32_t rows, columns, firstGroup;
+  uint16_t lanes, chunked;
 };
-Chunking chunking(core::DType dtype, int64_t columns);
-
-// How rows of `chunks` chunks are shared out. `lanes` lanes of a simdgroup own a row, with up to `perThread` chunks each.
-struct SimdShare {
-  uint32_t lanes, perThread;
+struct ScaleParams {
+  static constexpr size_t kMost = 96;
+  NormRule rule;
+  uint32_t count, unused[3];
+  ScaleSegment segments[kMost];
 };
-std::optional<SimdShare> simdShare(int64_t chunks);
-
-// Threads to use of what a pipeline allows, whole simdgroups only.
-uint32_t wholeSimdgroups(int64_t threads, uint32_t maxThreads);
-
-// The kernel and launch for `rows` rows that each fit one threadgroup or less; `prefix` is "wn" or "wnb". `perThread`
-// lists the chunks a thread of a whole threadgroup may keep, the preferred number first.
-struct RowsLaunch {
-  const Pipeline& pipeline;
-  uint32_t lanes;  // for RowsParams; 32 where a threadgroup owns a row
+struct ScaleWeight {
+  uint64_t v, g, scale;
+  int64_t rows, columns;
+};
+struct ScalePlan {
+  std::string kernel;
+  ScaleParams params;
   uint64_t groups;
   uint32_t threads;
 };
-RowsLaunch rowsLaunch(Encoder& encoder, const std::string& library, const std::string& prefix, const Chunking& chunks, int64_t rows,
-                      int64_t columns, std::initializer_list<int64_t> perThread);
-
-// How to cut few long rows over several threadgroups; nothing where one threadgroup a row does as well.
-std::optional<SplitParams> splitRows(int64_t rows, int64_t columns, uint32_t width);
-
-// A nest seen as [batches, rows, kept, run] with norms over rows and run; nothing where it is not one, or runs are long.
-struct ColumnNest {
-  int64_t batches = 1, rows = 1, kept = 1, run = 1;
-};
-std::optional<ColumnNest> columnNest(const core::Nest& nest);
-
-// Strips and threads for `width` columns a thread; nothing where one strip needs more than `maxThreads`.
-struct ColumnLaunch {
-  ColumnsParams params;
-  uint64_t groups;
-  uint32_t threads;
-  uint32_t board;  // bytes of threadgroup memory
-};
-std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width, uint32_t maxThreads);
-
-NestParams nestParams(const core::Nest& nest);
-
-// Encodes w, the norms or the scales of v over the axes of `reduce`. `result` is w, or the float32 norms or scales;
-// g may be absent for norms.
-void encodeNorm(Encoder& encoder, const core::Tensor& v, const core::Tensor& g, const core::Tensor& result, uint32_t reduce,
-                const std::optional<double>& eps, NormRule::Output output);
+// Whether that kernel takes a weight: contiguous rows, not so long that they are worth several threadgroups.
+bool scaledTogether(const core::Nest& nest);
+// At most ScaleParams::kMost weights.
+ScalePlan planScales(std::vector<ScaleWeight> weights, core::DType dtype, const NormRule& rule, const ThreadLimit& limit);
 
 }  // namespace weightnorm::metal

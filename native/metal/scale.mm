@@ -1,9 +1,9 @@
-#include <algorithm>
-#include <array>
+#include <map>
+#include <tuple>
 #include <vector>
 
 #include "metal/metal_ops.h"
-#include "metal/norm_plan.h"
+#include "metal/norm_encode.h"
 
 namespace weightnorm::metal {
 
@@ -11,57 +11,39 @@ namespace {
 
 using Segment = core::ScaleOp::Segment;
 
-constexpr uint32_t kTileThreads = 128;
-constexpr int64_t kLongestTileRow = 65536;  // elements; longer rows are worth several threadgroups
-
-struct ScaleTile {  // kernels/scale.metal
-  uint64_t v, g, scale;
-  uint32_t rows, columns, lanes, chunked, firstRow, unused;
-  NormRule rule;
-};
-
-// A weight whose norms the tile kernel takes.
-bool tiled(const core::Nest& nest) {
-  return nest.form == core::Nest::Form::kRows && nest.reduced <= kLongestTileRow && nest.kept < INT32_MAX;
-}
-
-void appendTiles(Encoder& encoder, const Segment& segment, const core::Nest& nest, uint32_t threads, std::vector<ScaleTile>& tiles) {
-  const Chunking chunks = chunking(segment.v.dtype, nest.reduced);
-  const auto share = simdShare(nest.reduced / chunks.width);
-  const int64_t perTile = share ? threads / share->lanes : 1;
-  const uint64_t rowBytes = static_cast<uint64_t>(nest.reduced) * core::sizeOf(segment.v.dtype);
-  const NormRule rule = normRule(segment.g.dtype, segment.eps, NormRule::kScale);
-  for (int64_t row = 0; row < nest.kept; row += perTile) {
-    const auto first = static_cast<uint64_t>(row);
-    tiles.push_back({encoder.address(segment.v) + first * rowBytes, encoder.address(segment.g),
-                     encoder.address(segment.scale) + first * sizeof(float), static_cast<uint32_t>(std::min(perTile, nest.kept - row)),
-                     static_cast<uint32_t>(nest.reduced), share ? share->lanes : 0, chunks.width > 1, static_cast<uint32_t>(row), 0, rule});
+// At most ScaleParams::kMost weights of one dtype and rule.
+void encodeTogether(Encoder& encoder, const std::vector<const Segment*>& segments) {
+  const core::DType dtype = segments.front()->v.dtype;
+  Dispatch dispatch(encoder, encoder.pipeline("scale", kernelName("scale_segments", dtype)));
+  std::vector<ScaleWeight> weights;
+  for (const Segment* segment : segments) {
+    dispatch.uses(segment->v, Access::kRead).uses(segment->g, Access::kRead).uses(segment->scale, Access::kWrite);
+    const core::Nest nest(segment->v.shape, segment->reduce);
+    weights.push_back({encoder.address(segment->v), encoder.address(segment->g), encoder.address(segment->scale), nest.kept, nest.reduced});
   }
+  const NormRule rule = normRule(segments.front()->g.dtype, segments.front()->eps, NormRule::kScale);
+  const ScalePlan plan = planScales(std::move(weights), dtype, rule, threadLimit(encoder));
+  dispatch.value(0, plan.params).groups(MTLSizeMake(plan.groups, 1, 1), MTLSizeMake(plan.threads, 1, 1));
 }
 
 }  // namespace
 
 void encode(Encoder& encoder, const core::ScaleOp& op) {
-  for (const core::DType dtype : {core::DType::kFloat32, core::DType::kFloat16, core::DType::kBFloat16}) {
-    std::vector<const Segment*> segments;
-    for (const Segment& segment : op.segments) {
-      if (segment.v.dtype == dtype && tiled(core::Nest(segment.v.shape, segment.reduce))) segments.push_back(&segment);
-    }
-    if (segments.empty()) continue;
-    const Pipeline& pipeline = encoder.pipeline("scale", kernelName("scale_tiles", dtype));
-    const uint32_t threads = wholeSimdgroups(kTileThreads, pipeline.maxThreads);
-    Dispatch dispatch(encoder, pipeline);
-    std::vector<ScaleTile> tiles;
-    for (const Segment* segment : segments) {
-      dispatch.uses(segment->v, Access::kRead).uses(segment->g, Access::kRead).uses(segment->scale, Access::kWrite);
-      appendTiles(encoder, *segment, core::Nest(segment->v.shape, segment->reduce), threads, tiles);
-    }
-    const Memory table = encoder.memory(tiles.data(), tiles.size() * sizeof(ScaleTile));
-    dispatch.bind(0, *table, Access::kRead).groups(MTLSizeMake(tiles.size(), 1, 1), MTLSizeMake(threads, 1, 1));
-  }
+  std::map<std::tuple<core::DType, core::DType, std::optional<double>>, std::vector<const Segment*>> alike;
   for (const Segment& segment : op.segments) {
-    if (tiled(core::Nest(segment.v.shape, segment.reduce))) continue;
-    encodeNorm(encoder, segment.v, segment.g, segment.scale, segment.reduce, segment.eps, NormRule::kScale);
+    if (!scaledTogether(core::Nest(segment.v.shape, segment.reduce))) {
+      encodeNorm(encoder, segment.v, segment.g, segment.scale, segment.reduce, segment.eps, NormRule::kScale);
+      continue;
+    }
+    auto& segments = alike[{segment.v.dtype, segment.g.dtype, segment.eps}];
+    segments.push_back(&segment);
+    if (segments.size() == ScaleParams::kMost) {
+      encodeTogether(encoder, segments);
+      segments.clear();
+    }
+  }
+  for (const auto& [kind, segments] : alike) {
+    if (!segments.empty()) encodeTogether(encoder, segments);
   }
 }
 

@@ -4,16 +4,19 @@ GB/s counts one read of v and one write of w (backward: two reads and one write)
 against the bytes its algorithm has to move (rows too long for the registers are read twice).
 """
 import math
-import struct
 import sys
 
 import torch
 
 import plan
-from driver import function, start
+from driver import start
 
 start()
 torch.zeros(1, device='cuda')
+# Shape and mask of reduced axes.
+FORWARD = [((4096, 4096), 2), ((8192, 8192), 2), ((512, 5632), 2), ((65536, 64), 2), ((65536, 256), 2), ((256, 65536), 2), ((64, 262144), 2),
+           ((4096, 4096), 1), ((8192, 8192), 1), ((512, 65536), 1), ((64, 512, 2048), 2), ((2048, 2048, 3), 5), ((512, 8192, 7), 5)]
+BACKWARD = [((4096, 4096), 2), ((8192, 8192), 2), ((512, 5632), 2), ((65536, 64), 2), ((256, 65536), 2), ((4096, 4096), 1)]
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 
@@ -59,7 +62,11 @@ def line(name, us, moved, own, copy, others):
     print(text + ''.join(f'  {n} {t:.2f} us ({t / us:.2f}x)' for n, t in others), flush=True)
 
 
-def forward(shape, reduce, dtype, reads):
+def reads_twice(launches):
+    return len(launches['dispatches']) > 1
+
+
+def forward(shape, reduce, dtype):
     kind, copies = DTYPES[dtype], copies_for(2 * math.prod(shape) * plan.SIZE[dtype])
     axes = axes_of(shape, reduce)
     v = torch.randn(copies, *shape, device='cuda').to(kind)
@@ -67,7 +74,7 @@ def forward(shape, reduce, dtype, reads):
     g = (torch.rand(kept, device='cuda') + 0.5).to(kind)
     w = torch.full_like(v, float('nan'))
     launches = plan.norm_launches(shape, reduce, dtype, dtype)
-    partial = torch.empty(max(16, max(l[7] for l in launches)), dtype=torch.uint8, device='cuda')
+    partial = torch.empty(max(16, launches['partial']), dtype=torch.uint8, device='cuda')
     memory = [{'v': v[i].data_ptr(), 'g': g.data_ptr(), 'w': w[i].data_ptr(), 'partial': partial.data_ptr(), 'none': v.data_ptr()} for i in range(copies)]
 
     def ours():
@@ -79,14 +86,14 @@ def forward(shape, reduce, dtype, reads):
     want = x * (g.double() / torch.sqrt((x * x).sum(dim=axes, keepdim=True)))
     error = ((w[copies - 1].double() - want).norm() / want.norm()).item()
     if not error < {'float32': 1e-6, 'float16': 1e-3, 'bfloat16': 8e-3}[dtype]:
-        sys.exit(f'wrong result: {launches[0][1]} {shape} {dtype}: {error}')
+        sys.exit(f'wrong result: {plan.name_of(launches)} {shape} {dtype}: {error}')
     del x, want
     copy = timed(lambda: [w[i].copy_(v[i]) for i in range(copies)], copies)
     others = []
     if len(shape) == 2:
         others = [('torch', timed(lambda: [torch._weight_norm(v[i], g, 0 if reduce == 2 else 1) for i in range(copies)], copies))]
     size = math.prod(shape) * plan.SIZE[dtype]
-    line(f'{launches[0][1]} {list(shape)} over {axes}', us, 2 * size, (reads + 1) * size, copy, others)
+    line(f'{plan.name_of(launches)} {list(shape)} over {axes}', us, 2 * size, (3 if reads_twice(launches) else 2) * size, copy, others)
     del v, w
     torch.cuda.empty_cache()
 
@@ -96,7 +103,7 @@ def norms(shape, dtype):
     v = torch.randn(copies, *shape, device='cuda').to(kind)
     n = torch.empty(shape[0], device='cuda')
     launches = plan.norm_launches(shape, 2, dtype, dtype, output=plan.NORM)
-    partial = torch.empty(max(16, max(l[7] for l in launches)), dtype=torch.uint8, device='cuda')
+    partial = torch.empty(max(16, launches['partial']), dtype=torch.uint8, device='cuda')
     us = timed(lambda: [plan.run(launches, {'v': v[i].data_ptr(), 'statistic': n.data_ptr(), 'partial': partial.data_ptr(), 'none': v.data_ptr()}, current())
                         for i in range(copies)], copies)
     torch_us = timed(lambda: [torch.linalg.vector_norm(v[i], dim=1, dtype=torch.float32) for i in range(copies)], copies)
@@ -104,7 +111,7 @@ def norms(shape, dtype):
     print(f'norm only {dtype} {list(shape)}: {us:.2f} us, {size / us / 1e3:.0f} GB/s read; torch vector_norm {torch_us:.2f} us', flush=True)
 
 
-def backward(shape, reduce, dtype, reads):
+def backward(shape, reduce, dtype):
     kind, copies = DTYPES[dtype], copies_for(3 * math.prod(shape) * plan.SIZE[dtype])
     axes = axes_of(shape, reduce)
     v, d = torch.randn(copies, *shape, device='cuda').to(kind), torch.randn(copies, *shape, device='cuda').to(kind)
@@ -112,7 +119,7 @@ def backward(shape, reduce, dtype, reads):
     g = (torch.rand(kept, device='cuda') + 0.5).to(kind)
     dv, dg = torch.full_like(v, float('nan')), torch.empty(kept, device='cuda', dtype=kind)
     launches = plan.backward_launches(shape, reduce, dtype, dtype)
-    partial = torch.empty(max(16, max(l[7] for l in launches)), dtype=torch.uint8, device='cuda')
+    partial = torch.empty(max(16, launches['partial']), dtype=torch.uint8, device='cuda')
 
     def ours():
         for i in range(copies):
@@ -125,7 +132,7 @@ def backward(shape, reduce, dtype, reads):
     want = g.double() / n * (y - x / n * ((x * y).sum(dim=axes, keepdim=True) / n))
     error = ((dv[copies - 1].double() - want).norm() / want.norm()).item()
     if not error < {'float32': 1e-6, 'float16': 1e-3, 'bfloat16': 8e-3}[dtype]:
-        sys.exit(f'wrong gradient: {launches[0][1]} {shape} {dtype}: {error}')
+        sys.exit(f'wrong gradient: {plan.name_of(launches)} {shape} {dtype}: {error}')
     del x, y, want
     copy = timed(lambda: [dv[i].copy_(v[i]) for i in range(copies)], copies) * 1.5
     others = []
@@ -133,7 +140,7 @@ def backward(shape, reduce, dtype, reads):
         norm = torch.linalg.vector_norm(v[0], dim=1, keepdim=True, dtype=torch.float32).contiguous()
         others = [('torch', timed(lambda: [torch.ops.aten._weight_norm_interface_backward(d[i], v[i], g, norm, 0) for i in range(copies)], copies))]
     size = math.prod(shape) * plan.SIZE[dtype]
-    line(f'{launches[0][1]} {list(shape)} over {axes}', us, 3 * size, (reads + 1) * size, copy, others)
+    line(f'{plan.name_of(launches)} {list(shape)} over {axes}', us, 3 * size, (5 if reads_twice(launches) else 3) * size, copy, others)
     del v, d, dv
     torch.cuda.empty_cache()
 
@@ -150,10 +157,9 @@ def hifigan(dtype):
     v = torch.randn(copies, at, device='cuda').to(kind)
     g = (torch.rand(rows, device='cuda') + 0.5).to(kind)
     s = torch.full((copies, rows), float('nan'), device='cuda')
-    tables = [torch.frombuffer(bytearray(plan.scale_tiles([(v[i].data_ptr() + size * o, g.data_ptr() + size * q, s[i].data_ptr() + 4 * q, r, c, dtype, dtype, None)
-                                                           for (r, c), (o, q) in zip(shapes, offsets)])), dtype=torch.uint8).cuda() for i in range(copies)]
-    kernel = function('scale', 'scale_tiles_' + dtype)
-    us = timed(lambda: [kernel.launch((t.numel() // 64,), 128, {0: t.data_ptr()}, stream=current()) for t in tables], copies)
+    plans = [plan.scale_launch([(v[i].data_ptr() + size * o, g.data_ptr() + size * q, s[i].data_ptr() + 4 * q, r, c)
+                                for (r, c), (o, q) in zip(shapes, offsets)], dtype, dtype) for i in range(copies)]
+    us = timed(lambda: [plan.run_scales(p, current()) for p in plans], copies)
     want = torch.cat([q.double() / v[copies - 1, o:o + r * c].view(r, c).double().norm(dim=1)
                       for (r, c), (o, q) in zip(shapes, [(o, g[p:p + r]) for (r, _), (o, p) in zip(shapes, offsets)])])
     if not ((s[copies - 1].double() - want).abs() / want).max().item() < 5e-7:
@@ -166,28 +172,23 @@ def hifigan(dtype):
     whole = timed(lambda: [torch.mul(v[i], 2.0, out=full[i]) for i in range(copies)], copies)
     views = [[(v[i, o:o + r * c].view(r, c), g[q:q + r].view(r, 1)) for (r, c), (o, q) in zip(shapes, offsets)] for i in range(copies)]
     torch_us = timed(lambda: [torch._weight_norm(x, y, 0) for layers in views for x, y in layers], copies)
-    print(f'HiFi-GAN V1 {dtype}: {len(shapes)} layers, {weights} weights, one launch of {tables[0].numel() // 64} threadgroups: {us:.2f} us '
+    print(f'HiFi-GAN V1 {dtype}: {len(shapes)} layers, {weights} weights, one launch of {plans[0]['groups']} threadgroups: {us:.2f} us '
           f'({weights * size / us / 1e3:.0f} GB/s read); multiply over the same bytes {multiply:.2f} us (ratio {us / multiply:.3f}); multiply over all '
           f'weights {whole:.2f} us (ratio {us / whole:.3f}); torch, 78 calls in a graph {torch_us:.1f} us', flush=True)
 
 
-print(torch.cuda.get_device_name(), 'torch', torch.__version__, flush=True)
-for dtype in DTYPES:
-    print(f'-- forward {dtype}')
-    for shape in ((4096, 4096), (8192, 8192), (512, 5632), (65536, 64), (65536, 256)):
-        forward(shape, 2, dtype, 1)
-    forward((256, 65536), 2, dtype, 2)
-    forward((64, 262144), 2, dtype, 2)
-    forward((4096, 4096), 1, dtype, 2)
-    forward((8192, 8192), 1, dtype, 2)
-    forward((512, 65536), 1, dtype, 1)
-    forward((64, 512, 2048), 2, dtype, 1)
-    forward((2048, 2048, 3), 5, dtype, 2)
-    forward((512, 8192, 7), 5, dtype, 1)
-    print(f'-- backward {dtype}')
-    for shape in ((4096, 4096), (8192, 8192), (512, 5632), (65536, 64)):
-        backward(shape, 2, dtype, 2)
-    backward((256, 65536), 2, dtype, 4)
-    backward((4096, 4096), 1, dtype, 4)
-    norms((4096, 4096), dtype)
-    hifigan(dtype)
+def main():
+    print(torch.cuda.get_device_name(), 'torch', torch.__version__, flush=True)
+    for dtype in DTYPES:
+        print(f'-- forward {dtype}')
+        for shape, reduce in FORWARD:
+            forward(shape, reduce, dtype)
+        print(f'-- backward {dtype}')
+        for shape, reduce in BACKWARD:
+            backward(shape, reduce, dtype)
+        norms((4096, 4096), dtype)
+        hifigan(dtype)
+
+
+if __name__ == '__main__':
+    main()

@@ -52,8 +52,7 @@ def worst(got, want, dtype):
 
 
 def partial_of(launches):
-    size = max(l[7] for l in launches)
-    return Buffer(np.zeros(max(16, size), np.uint8)), size
+    return Buffer(np.full(max(16, launches['partial']), 0xFF, np.uint8))
 
 
 def weight_norm(shape, reduce, dtype, g_type, values=None, eps=None):
@@ -64,13 +63,13 @@ def weight_norm(shape, reduce, dtype, g_type, values=None, eps=None):
     bv, bg, bw, bn, bs = Buffer(v), Buffer(g), Buffer(poison(shape, dtype)), Buffer(poison(kept, 'float32')), Buffer(poison(kept, 'float32'))
     for output, result in ((plan.WEIGHT, None), (plan.NORM, bn), (plan.SCALE, bs)):
         launches = plan.norm_launches(shape, reduce, dtype, g_type, eps, output)
-        partial, _ = partial_of(launches)
+        partial = partial_of(launches)
         plan.run(launches, {'v': bv.pointer.value, 'g': bg.pointer.value, 'w': bw.pointer.value, 'partial': partial.pointer.value,
                             'statistic': (result or bn).pointer.value, 'none': bv.pointer.value})
         synchronize()
     x, gain = load(v, dtype), load(g, g_type)
     n = np.sqrt((x * x).sum(axis=axes, keepdims=True))
-    name = f'{shape} mask {reduce} {dtype} g {g_type} eps {eps}: {launches[0][1]}'
+    name = f'{shape} mask {reduce} {dtype} g {g_type} eps {eps}: {plan.name_of(launches)}'
     check(worst(bn.get().astype(np.float64), n, 'float32') <= 4, 'norm ' + name)
     m = n if eps is None else np.maximum(n, eps)
     scale = np.where(n == 0, 0, gain / np.where(m == 0, 1, m)) if eps is None else gain / m
@@ -84,7 +83,7 @@ def backward(shape, reduce, dtype):
     d, v, g = store(random.standard_normal(shape), dtype), store(random.standard_normal(shape), dtype), store(random.random(kept) + 0.5, dtype)
     bd, bv, bg, bdv, bdg = Buffer(d), Buffer(v), Buffer(g), Buffer(poison(shape, dtype)), Buffer(poison(kept, dtype))
     launches = plan.backward_launches(shape, reduce, dtype, dtype)
-    partial, _ = partial_of(launches)
+    partial = partial_of(launches)
     plan.run(launches, {'gradW': bd.pointer.value, 'v': bv.pointer.value, 'g': bg.pointer.value, 'gradV': bdv.pointer.value,
                         'gradG': bdg.pointer.value, 'partial': partial.pointer.value, 'none': bv.pointer.value})
     synchronize()
@@ -93,7 +92,7 @@ def backward(shape, reduce, dtype):
     s = (v * d).sum(axis=axes, keepdims=True)
     want = g / n * (d - v / n * (s / n))
     unit = ulp(np.maximum(np.abs(want), (g / n * np.abs(d)).max(axis=axes, keepdims=True) if axes else np.abs(g / n * d)), dtype)
-    name = f'{shape} mask {reduce} {dtype}: {launches[0][1]}'
+    name = f'{shape} mask {reduce} {dtype}: {plan.name_of(launches)}'
     error = np.abs(load(bdv.get(), dtype) - want) / unit
     check(not np.isnan(error).any() and error.max() <= 16, 'gradV ' + name)
     error = np.abs(load(bdg.get(), dtype) - s / n) / ulp(np.sqrt((d * d).sum(axis=axes, keepdims=True)), dtype)
@@ -107,14 +106,12 @@ def scales(dtype):
         v, g = store(random.standard_normal((rows, columns)), dtype), store(random.random(rows) + 0.5, dtype)
         buffers = Buffer(v), Buffer(g), Buffer(poison(rows, 'float32'))
         keep.append(buffers)
-        segments.append((*(b.pointer.value for b in buffers), rows, columns, dtype, dtype, None))
-    table = plan.scale_tiles(segments)
-    tiles = Buffer(np.frombuffer(table, np.uint8))
-    function('scale', 'scale_tiles_' + dtype).launch((len(table) // 64,), 128, {0: tiles.pointer.value})
+        segments.append((*(b.pointer.value for b in buffers), rows, columns))
+    plan.run_scales(plan.scale_launch(segments, dtype, dtype))
     synchronize()
     for bv, bg, bs in keep:
         want = load(bg.array, dtype) / np.sqrt((load(bv.array, dtype) ** 2).sum(axis=1))
-        check(worst(bs.get().astype(np.float64), want, 'float32') <= 4, f'scale_tiles {bv.array.shape} {dtype}')
+        check(worst(bs.get().astype(np.float64), want, 'float32') <= 4, f'scale_segments {bv.array.shape} {dtype}')
 
 
 def relative(got, want, allowed, what):

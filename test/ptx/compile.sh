@@ -1,5 +1,6 @@
 #!/bin/bash
-# Compiles the shipped kernels to PTX: test/ptx/compile.sh [library ...] -> build/ptx/<library>.ptx (all libraries by default).
+# Compiles the shipped kernels to PTX: test/ptx/compile.sh [library ...] -> build/ptx/<library>.ptx (all libraries by default), and the
+# add-on's choice of launches to build/ptx/plan.so.
 # Needs clang++-19 and node; libraries that call exp, sin, tanh or pow also need CUDA's libdevice (CUDA_PATH or /usr/local/cuda)
 # and are left out, with a word, where it is missing. No GPU needed.
 set -euo pipefail
@@ -8,6 +9,8 @@ cd "$root"
 cxx=${SOFTMETAL_CLANG:-clang++-19}
 out=build/ptx
 mkdir -p "$out"
+"$cxx" -std=c++20 -O1 -fPIC -shared -static-libstdc++ -static-libgcc -Inative test/ptx/plan.cc native/metal/norm_plan.cc native/core/shape.cc \
+  native/core/error.cc -o "$out/plan.so"
 libdevice=${CUDA_PATH:-/usr/local/cuda}/nvvm/libdevice/libdevice.10.bc
 if [ $# -eq 0 ]; then set -- $(cd native/metal/kernels && ls *.metal | sed 's/\.metal$//'); fi
 status=0

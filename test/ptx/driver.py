@@ -26,7 +26,7 @@ def start():
 
 
 class Arguments(C.Structure):
-    _fields_ = [('buffer', C.c_void_p * 16), ('bytes', C.c_char * 512)]
+    _fields_ = [('buffer', C.c_void_p * 16), ('bytes', C.c_char * 3968)]
 
 
 class Function:

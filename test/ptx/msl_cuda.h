@@ -273,10 +273,11 @@ inline void simdgroup_multiply_accumulate(simdgroup_float8x8& d, const simdgroup
 
 }  // namespace metal
 
-// What a kernel is launched with: buffer addresses, and the bytes of its one value argument.
+// What a kernel is launched with: buffer addresses, and the bytes of its one value argument. 4 KB in all at most.
+template <size_t Bytes>
 struct LaunchArguments {
   void* buffer[16];
-  char bytes[512];
+  char bytes[Bytes];
 };
 extern __shared__ char launch_threadgroup_memory[];
 

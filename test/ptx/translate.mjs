@@ -54,7 +54,9 @@ for (;;) {
     rest = rest.slice(at + 2);
     continue;
   }
+  let maxThreads = '';
   while (rest.startsWith('[[', at)) {
+    maxThreads ||= /\bmax_total_threads_per_threadgroup\((\d+)\)/.exec(rest.slice(at, closing(rest, at)))?.[1] ?? '';
     at = closing(rest, at);
     at += /^\s*/.exec(rest.slice(at))[0].length;
   }
@@ -62,7 +64,7 @@ for (;;) {
   const open = at + head.length;
   const end = closing(rest, open);
   const parameters = arguments_(rest.slice(open + 1, end - 1)).map(parameter);
-  kernels.set(name, parameters);
+  kernels.set(name, { parameters, maxThreads });
   if (!match[1]) plain.push(name);
   text += `${before}${match[1] ?? ''}void ${name}(${parameters.map((p) => p.declaration).join(', ')})`;
   rest = rest.slice(end);
@@ -83,13 +85,17 @@ text = text.replace(/\bthreadgroup\s+([\w:]+)\s+(\w+)\s*\[/g, '__shared__ $1 $2[
 if (/\[\[/.test(text)) throw new Error(`attribute left over: ${/\[\[.{0,60}/.exec(text)[0]}`);
 
 const lines = entries.map(({ host, expression, name }) => {
-  const bindings = kernels.get(name).map(({ declaration, attribute, index }, i) => {
+  const bindings = kernels.get(name).parameters.map(({ declaration, attribute, index }, i) => {
     const type = `typename Parameter<${i}, decltype(&${expression})>::type`;
     if (attribute === 'buffer') return /&/.test(declaration) ? `value<${type}>(launched)` : `(${type})launched.buffer[${index}]`;
     if (attribute === 'threadgroup') return `(${type})launch_threadgroup_memory`;
     return `launch::${attribute}<${type}>()`;
   });
-  return `extern "C" __global__ void ${host}(LaunchArguments launched) {\n  (${expression})(${bindings.join(',\n      ')});\n}`;
+  const value = kernels.get(name).parameters.findIndex(({ declaration, attribute }) => attribute === 'buffer' && /&/.test(declaration));
+  const bytes = value < 0 ? '8' : `sizeof(typename Referred<typename Parameter<${value}, decltype(&${expression})>::type>::type)`;
+  const { maxThreads } = kernels.get(name);
+  const bounds = maxThreads ? `__attribute__((launch_bounds(${maxThreads}))) ` : '';
+  return `extern "C" __global__ ${bounds}void ${host}(LaunchArguments<${bytes}> launched) {\n  (${expression})(${bindings.join(',\n      ')});\n}`;
 });
 
 process.stdout.write(`#include "msl_cuda.h"
@@ -102,8 +108,9 @@ template <int I, class P, class... Rest> struct Parameter<I, void (*)(P, Rest...
 };
 template <class T> struct Referred;
 template <class T> struct Referred<const T&> { typedef T type; };
-template <class R> __attribute__((always_inline)) inline const typename Referred<R>::type& value(const LaunchArguments& launched) {
-  static_assert(sizeof(typename Referred<R>::type) <= sizeof launched.bytes, "the value argument is too large");
+template <class R, size_t Bytes>
+__attribute__((always_inline)) inline const typename Referred<R>::type& value(const LaunchArguments<Bytes>& launched) {
+  static_assert(sizeof launched <= 4096, "the value argument is too large");
   return *(const typename Referred<R>::type*)launched.bytes;
 }
 #pragma clang force_cuda_host_device end

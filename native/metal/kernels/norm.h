@@ -59,18 +59,35 @@ inline uint group_peak(uint bits, threadgroup float2* part, thread const Place& 
   return simd_max(at.lane < at.simdgroups ? as_type<uint>(part[at.lane].x) : 0u);
 }
 
-// W neighbouring elements as they lie in memory: 16 bytes, or one element where rows are not 16-byte aligned.
+// Two floats rounded to bfloat16 side by side, to nearest even and without a branch; NaN stays a quiet NaN.
+inline uint bf16_rounded(float x) {
+  const uint bits = as_type<uint>(x);
+  return isnan(x) ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
+}
+inline uint bf16_pair(float low, float high) {
+  return (bf16_rounded(low) >> 16) | (bf16_rounded(high) & 0xffff0000u);
+}
+// The same for floats that are not NaN, in half the instructions.
+inline uint bf16_numbers(float low, float high) {
+  const uint a = as_type<uint>(low), b = as_type<uint>(high);
+  return ((a + 0x7fffu + ((a >> 16) & 1u)) >> 16) | ((b + 0x7fffu + ((b >> 16) & 1u)) & 0xffff0000u);
+}
+
+// W neighbouring elements as they lie in memory: 8 or 16 bytes, or one element where rows are not so aligned.
+// close_number() is close() for values that are not NaN.
 template <typename T, int W>
 struct Chunk {
   typedef T raw;
   static void open(T r, thread float* x) { x[0] = widen(r); }
   static T close(thread const float* x) { return narrow<T>(x[0]); }
+  static T close_number(thread const float* x) { return narrow<T>(x[0]); }
 };
 template <>
 struct Chunk<float, 4> {
   typedef float4 raw;
   static void open(float4 r, thread float* x) { x[0] = r.x, x[1] = r.y, x[2] = r.z, x[3] = r.w; }
   static float4 close(thread const float* x) { return float4(x[0], x[1], x[2], x[3]); }
+  static float4 close_number(thread const float* x) { return close(x); }
 };
 template <>
 struct Chunk<half, 8> {
@@ -83,6 +100,17 @@ struct Chunk<half, 8> {
     const half4 a = half4(float4(x[0], x[1], x[2], x[3])), b = half4(float4(x[4], x[5], x[6], x[7]));
     return uint4(as_type<uint2>(a), as_type<uint2>(b));
   }
+  static uint4 close_number(thread const float* x) { return close(x); }
+};
+template <>
+struct Chunk<half, 4> {
+  typedef uint2 raw;
+  static void open(uint2 r, thread float* x) {
+    const half4 a = as_type<half4>(r);
+    x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
+  }
+  static uint2 close(thread const float* x) { return as_type<uint2>(half4(float4(x[0], x[1], x[2], x[3]))); }
+  static uint2 close_number(thread const float* x) { return close(x); }
 };
 template <>
 struct Chunk<bf16, 8> {
@@ -91,14 +119,40 @@ struct Chunk<bf16, 8> {
     const float4 even = as_type<float4>(r << 16), odd = as_type<float4>(r & 0xffff0000u);
     x[0] = even.x, x[1] = odd.x, x[2] = even.y, x[3] = odd.y, x[4] = even.z, x[5] = odd.z, x[6] = even.w, x[7] = odd.w;
   }
-  static uint4 close(thread const float* x) { return uint4(pair(x[0], x[1]), pair(x[2], x[3]), pair(x[4], x[5]), pair(x[6], x[7])); }
-  // Both rounded to nearest even, without a branch; NaN stays a quiet NaN.
-  static uint pair(float low, float high) { return (rounded(low) >> 16) | (rounded(high) & 0xffff0000u); }
-  static uint rounded(float x) {
-    const uint bits = as_type<uint>(x);
-    return isnan(x) ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
+  static uint4 close(thread const float* x) {
+    return uint4(bf16_pair(x[0], x[1]), bf16_pair(x[2], x[3]), bf16_pair(x[4], x[5]), bf16_pair(x[6], x[7]));
+  }
+  static uint4 close_number(thread const float* x) {
+    return uint4(bf16_numbers(x[0], x[1]), bf16_numbers(x[2], x[3]), bf16_numbers(x[4], x[5]), bf16_numbers(x[6], x[7]));
   }
 };
+template <>
+struct Chunk<bf16, 4> {
+  typedef uint2 raw;
+  static void open(uint2 r, thread float* x) {
+    const float2 even = as_type<float2>(r << 16), odd = as_type<float2>(r & 0xffff0000u);
+    x[0] = even.x, x[1] = odd.x, x[2] = even.y, x[3] = odd.y;
+  }
+  static uint2 close(thread const float* x) { return uint2(bf16_pair(x[0], x[1]), bf16_pair(x[2], x[3])); }
+  static uint2 close_number(thread const float* x) { return uint2(bf16_numbers(x[0], x[1]), bf16_numbers(x[2], x[3])); }
+};
+
+// Chunks are loaded, opened, reduced, opened again and stored. Left alone, compilers keep the floats of opened halves and every chunk's
+// address from the first half to the second, which doubles the registers; a number that they cannot know to be 0, `zero` below, makes
+// them find both again.
+inline uint hidden_zero(constant NormRule& rule) {
+  return rule.output >> 8;
+}
+inline uint4 reopened(uint4 r, uint zero) {
+  return r ^ zero;
+}
+inline uint2 reopened(uint2 r, uint zero) {
+  return r ^ zero;
+}
+template <typename R>
+inline R reopened(R r, uint) {
+  return r;
+}
 
 // The product of two half-width values is exact in float, so their sums need no product error term.
 template <typename T>
@@ -110,31 +164,41 @@ inline bool exact_products<float>() {
   return false;
 }
 
-// Running sum of products over chunks, four independent pairs. Two products of half types share one addition.
+// Running sum of products over chunks: in float32 four independent pairs, each product with its rounding error. Of the half types a
+// chunk's products, exact in float, are added up plainly and enter one pair: within 4 roundings of the chunk's own sum.
 template <typename T, int W>
 struct Products {
-  float hi[W > 4 ? 4 : W];
-  float lo[W > 4 ? 4 : W];
+  enum : int { kPairs = W > 4 ? 1 : W };
+  float hi[kPairs];
+  float lo[kPairs];
 
   void clear() {
 #pragma unroll
-    for (int i = 0; i < (W > 4 ? 4 : W); i++) hi[i] = lo[i] = 0.0f;
+    for (int i = 0; i < kPairs; i++) hi[i] = lo[i] = 0.0f;
   }
   void add(thread const float* a, thread const float* b) {
+    if (W > 4) {
+      float p[4];
 #pragma unroll
-    for (int i = 0; i < (W > 4 ? 4 : W); i++) {
-      float p = a[i] * b[i];
-      const float rest = exact_products<T>() ? 0.0f : fma(a[i], b[i], -p);
-      if (W > 4) p = fma(a[(i + 4) % W], b[(i + 4) % W], p);
-      const float2 s = two_sum(hi[i], p);
-      hi[i] = s.x;
-      lo[i] += s.y + rest;
+      for (int i = 0; i < 4; i++) p[i] = fma(a[(i + 4) % W], b[(i + 4) % W], a[i % W] * b[i % W]);
+      accumulate(0, (p[0] + p[1]) + (p[2] + p[3]), 0.0f);
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < kPairs; i++) {
+      const float p = a[i] * b[i];
+      accumulate(i, p, fma(a[i], b[i], -p));
     }
   }
+  void accumulate(int i, float p, float rest) {
+    const float2 s = two_sum(hi[i], p);
+    hi[i] = s.x;
+    lo[i] += exact_products<T>() ? s.y : s.y + rest;
+  }
   float2 total() const {
-    if (W == 1) return float2(hi[0], lo[0]);
-    return add_sums(add_sums(float2(hi[0], lo[0]), float2(hi[1 % W], lo[1 % W])),
-                    add_sums(float2(hi[2 % W], lo[2 % W]), float2(hi[3 % W], lo[3 % W])));
+    if (kPairs == 1) return float2(hi[0], lo[0]);
+    return add_sums(add_sums(float2(hi[0], lo[0]), float2(hi[1 % kPairs], lo[1 % kPairs])),
+                    add_sums(float2(hi[2 % kPairs], lo[2 % kPairs]), float2(hi[3 % kPairs], lo[3 % kPairs])));
   }
 };
 
@@ -179,19 +243,20 @@ struct Norm {
   float whole() const { return n * pow2(-k); }
 };
 
-// w = ((v * before) * s) * after; where `plain`, both factors are 1 and w = v * s.
+// w = ((v * before) * s) * after; where `plain`, both factors are 1 and no v * s is NaN.
 struct RowScale {
   float s, before, after;
   bool plain;
-  float apply(float v) const { return plain ? v * s : (v * before * s) * after; }
+  float apply(float v) const { return (v * before * s) * after; }
 };
 
 inline bool is_normal(float x) {
   return fabs(x) >= 1.17549435e-38f && fabs(x) <= 3.40282347e38f;
 }
 
-inline RowScale plain_scale(float s) {
-  RowScale r = {s, 1.0f, 1.0f, true};
+// For a row of norm n.
+inline RowScale plain_scale(float s, float n) {
+  RowScale r = {s, 1.0f, 1.0f, !(isnan(s) || isinf(s) || isnan(n) || isinf(n))};
   return r;
 }
 
@@ -206,11 +271,11 @@ inline bool vanishes(Norm norm, constant NormRule& rule) {
 
 // g / n, and where that or n leaves the normal range, v and n scaled together.
 inline RowScale row_scale(Norm norm, float g, constant NormRule& rule) {
-  if (eps_clamps(norm, rule)) return plain_scale(g / rule.eps);
-  if (vanishes(norm, rule)) return plain_scale(0.0f);
+  if (eps_clamps(norm, rule)) return plain_scale(g / rule.eps, norm.n);
+  if (vanishes(norm, rule)) return plain_scale(0.0f, norm.n);
   const float whole = norm.whole();
   const float s = g / whole;
-  if ((is_normal(s) && is_normal(whole)) || !is_normal(norm.n) || g == 0.0f || isinf(g) || isnan(g)) return plain_scale(s);
+  if ((is_normal(s) && is_normal(whole)) || !is_normal(norm.n) || g == 0.0f || isinf(g) || isnan(g)) return plain_scale(s, norm.n);
   const int up = norm.k == 0 ? rescale(as_type<uint>(norm.n)) : 0;
   const int ug = rescale(as_type<uint>(fabs(g)));
   RowScale r = {(g * pow2(ug)) / (norm.n * pow2(up)), pow2(norm.k + up), pow2(-ug), false};
@@ -223,9 +288,9 @@ struct NormFinish {
   constant NormRule* rule;
 
   RowScale of(Norm norm) const {
-    if (rule->output == kOutputNorm) return plain_scale(norm.whole());
+    if (rule->output == kOutputNorm) return plain_scale(norm.whole(), norm.n);
     const RowScale r = row_scale(norm, gain, *rule);
-    return rule->output == kOutputScale ? plain_scale((r.s * r.after) * r.before) : r;
+    return rule->output == kOutputScale ? plain_scale((r.s * r.after) * r.before, norm.n) : r;
   }
 };
 inline NormFinish finish_of(device const uchar* g, ulong i, constant NormRule& rule) {
@@ -241,89 +306,71 @@ inline RowScale unpack_scale(float4 p) {
   return r;
 }
 
-// One row, its chunks first, first + step, ... below `count` in this thread's registers: v is read once.
-template <typename T, int W, int K>
-struct CachedRow {
-  typename Chunk<T, W>::raw chunks[K];
-
-  void load(device const T* v, uint first, uint step, uint count) {
-    typedef typename Chunk<T, W>::raw raw;
-    device const raw* source = (device const raw*)v;
-#pragma unroll
-    for (int k = 0; k < K; k++) {
-      const uint i = first + k * step;
-      chunks[k] = raw(0);
-      if (i < count) chunks[k] = source[i];
-    }
-  }
-  float2 squares(float scale) const {
-    Products<T, W> sum;
-    sum.clear();
-#pragma unroll
-    for (int k = 0; k < K; k++) {
-      float x[W];
-      Chunk<T, W>::open(chunks[k], x);
-#pragma unroll
-      for (int i = 0; i < W; i++) x[i] *= scale;
-      sum.add(x, x);
-    }
-    return sum.total();
-  }
-  uint peak() const {
-    uint bits = 0;
-#pragma unroll
-    for (int k = 0; k < K; k++) {
-      float x[W];
-      Chunk<T, W>::open(chunks[k], x);
-      bits = max(bits, peak_bits<W>(x));
-    }
-    return bits;
-  }
-  void store(device T* w, uint first, uint step, uint count, RowScale scale) const {
-    typedef typename Chunk<T, W>::raw raw;
-    device raw* target = (device raw*)w;
-#pragma unroll
-    for (int k = 0; k < K; k++) {
-      float x[W];
-      Chunk<T, W>::open(chunks[k], x);
-#pragma unroll
-      for (int i = 0; i < W; i++) x[i] = scale.apply(x[i]);
-      const uint j = first + k * step;
-      if (j < count) target[j] = Chunk<T, W>::close(x);
-    }
-  }
-};
-
-// One row of any length, read from memory for every sum: four chunks in flight.
 template <typename T, int W>
+inline typename Chunk<T, W>::raw scaled_plain(typename Chunk<T, W>::raw c, float s) {
+  float x[W];
+  Chunk<T, W>::open(c, x);
+#pragma unroll
+  for (int i = 0; i < W; i++) x[i] *= s;
+  return Chunk<T, W>::close_number(x);
+}
+template <typename T, int W>
+inline typename Chunk<T, W>::raw scaled(typename Chunk<T, W>::raw c, RowScale scale) {
+  float x[W];
+  Chunk<T, W>::open(c, x);
+#pragma unroll
+  for (int i = 0; i < W; i++) x[i] = scale.apply(x[i]);
+  return Chunk<T, W>::close(x);
+}
+// Chunks c[k] times s to target[first + k step] where that is below count.
+template <typename T, int W, int K>
+inline void store_plain(device typename Chunk<T, W>::raw* target, thread const typename Chunk<T, W>::raw* c, uint first, uint step,
+                        uint count, float s) {
+#pragma unroll
+  for (int k = 0; k < K; k++) {
+    if (first + k * step < count) target[first + k * step] = scaled_plain<T, W>(c[k], s);
+  }
+}
+
+// One row in memory: this thread's chunks are first, first + step, ... below count; U of them in flight.
+template <typename T, int W, int U>
 struct LoopedRow {
+  typedef typename Chunk<T, W>::raw raw;
   device const T* v;
   uint first, step, count;
 
-  typename Chunk<T, W>::raw at(uint i) const { return ((device const typename Chunk<T, W>::raw*)v)[i]; }
+  raw at(uint i) const { return ((device const raw*)v)[i]; }
+  // Chunks base, base + step, ...; zeros beyond the end.
+  void load(uint base, thread raw* c) const {
+#pragma unroll
+    for (int k = 0; k < U; k++) {
+      c[k] = raw(0);
+      if (base + k * step < count) c[k] = at(base + k * step);
+    }
+  }
   float2 squares(float scale) const {
     Products<T, W> sum;
     sum.clear();
-    const uint four = 4 * step, full = count / four * four;
-    for (uint block = first; block < full; block += four) {
-      typename Chunk<T, W>::raw c[4];
+#pragma unroll 1
+    for (uint base = first; base < count; base += U * step) {
+      raw c[U];
+      load(base, c);
 #pragma unroll
-      for (int k = 0; k < 4; k++) c[k] = at(block + k * step);
+      for (int k = 0; k < U; k++) {
+        float x[W];
+        Chunk<T, W>::open(c[k], x);
 #pragma unroll
-      for (int k = 0; k < 4; k++) add(sum, c[k], scale);
+        for (int i = 0; i < W; i++) x[i] *= scale;
+        sum.add(x, x);
+      }
     }
-    for (uint i = full + first; i < count; i += step) add(sum, at(i), scale);
     return sum.total();
   }
-  static void add(thread Products<T, W>& sum, typename Chunk<T, W>::raw c, float scale) {
-    float x[W];
-    Chunk<T, W>::open(c, x);
-#pragma unroll
-    for (int i = 0; i < W; i++) x[i] *= scale;
-    sum.add(x, x);
-  }
+  float2 squares() const { return squares(1.0f); }
+  void load() const {}
   uint peak() const {
     uint bits = 0;
+#pragma unroll 1
     for (uint i = first; i < count; i += step) {
       float x[W];
       Chunk<T, W>::open(at(i), x);
@@ -331,26 +378,59 @@ struct LoopedRow {
     }
     return bits;
   }
-  // Backwards, so that it meets what the sums left in the caches.
-  void store(device T* w, RowScale scale) const {
-    device typename Chunk<T, W>::raw* target = (device typename Chunk<T, W>::raw*)w;
-    const uint four = 4 * step, full = count / four * four;
-    for (uint i = full + first; i < count; i += step) target[i] = scaled(at(i), scale);
-    for (uint block = full; block > 0; block -= four) {
-      const uint base = block - four + first;
-      typename Chunk<T, W>::raw c[4];
-#pragma unroll
-      for (int k = 0; k < 4; k++) c[k] = at(base + k * step);
-#pragma unroll
-      for (int k = 0; k < 4; k++) target[base + k * step] = scaled(c[k], scale);
+  // Where the last U chunks of this thread begin.
+  uint last() const { return first < count ? (count - 1 - first) / (U * step) * (U * step) + first : first; }
+  // Backwards, so that it meets what the sums left in the caches. `c` holds the chunks at last().
+  void store(device T* w, RowScale scale, thread raw* c) const {
+    if (!scale.plain) return store_any(w, scale);
+    for (uint base = last();; base -= U * step) {
+      store_plain<T, W, U>((device raw*)w, c, base, step, count, scale.s);
+      if (base < U * step) break;
+      load(base - U * step, c);
     }
   }
-  static typename Chunk<T, W>::raw scaled(typename Chunk<T, W>::raw c, RowScale scale) {
-    float x[W];
-    Chunk<T, W>::open(c, x);
+  void store_any(device T* w, RowScale scale) const {
+#pragma unroll 1
+    for (uint i = first; i < count; i += step) ((device raw*)w)[i] = scaled<T, W>(at(i), scale);
+  }
+};
+
+// One row of at most K chunks a thread, kept in registers. What doubtful sums and scales ask for besides is read from memory, and the
+// chunks again after it, so that rare paths do not decide how many registers the kernel takes.
+template <typename T, int W, int K>
+struct CachedRow {
+  typename Chunk<T, W>::raw chunks[K];
+  LoopedRow<T, W, 1> memory;
+
+  void load(device const T* v, uint first, uint step, uint count) {
+    memory.v = v;
+    memory.first = first;
+    memory.step = step;
+    memory.count = count;
+    load();
+  }
+  void load() {
+    const LoopedRow<T, W, K> all = {memory.v, memory.first, memory.step, memory.count};
+    all.load(memory.first, chunks);
+  }
+  float2 squares() const {
+    Products<T, W> sum;
+    sum.clear();
 #pragma unroll
-    for (int i = 0; i < W; i++) x[i] = scale.apply(x[i]);
-    return Chunk<T, W>::close(x);
+    for (int k = 0; k < K; k++) {
+      float x[W];
+      Chunk<T, W>::open(chunks[k], x);
+      sum.add(x, x);
+    }
+    return sum.total();
+  }
+  float2 squares(float scale) const { return memory.squares(scale); }
+  uint peak() const { return memory.peak(); }
+  void store(device T* w, RowScale scale, uint zero) {
+    if (!scale.plain) return memory.store_any(w, scale);
+#pragma unroll
+    for (int k = 0; k < K; k++) chunks[k] = reopened(chunks[k], zero);
+    store_plain<T, W, K>((device typename Chunk<T, W>::raw*)w, chunks, memory.first + zero, memory.step, memory.count, scale.s);
   }
 };
 
@@ -370,8 +450,8 @@ inline Norm norm_of(RangedSum s) {
 // The squares of a row that `lanes` neighbouring lanes share. Where the sum is doubtful, a second look at the row scaled
 // by a power of two. Every lane of the simdgroup must come here; `valid` is false for lanes that have no row.
 template <typename Row>
-inline RangedSum simd_squares(thread const Row& row, uint lanes, bool valid) {
-  RangedSum s = {simd_add(row.squares(1.0f), lanes), 0};
+inline RangedSum simd_squares(thread Row& row, uint lanes, bool valid) {
+  RangedSum s = {simd_add(row.squares(), lanes), 0};
   const bool doubtful = valid && !in_range(s.sum.x);
   if (simd_any(doubtful)) {
     const uint peak = simd_peak(row.peak(), lanes);
@@ -380,24 +460,26 @@ inline RangedSum simd_squares(thread const Row& row, uint lanes, bool valid) {
       s.sum = again;
       s.k = peak == 0 ? kZeroRow : rescale(peak);
     }
+    row.load();
   }
   return s;
 }
 // The same for a row that a whole threadgroup shares.
 template <typename Row>
-inline RangedSum group_squares(thread const Row& row, threadgroup float2* part, thread const Place& at) {
-  RangedSum s = {group_add(row.squares(1.0f), part, at), 0};
+inline RangedSum group_squares(thread Row& row, threadgroup float2* part, thread const Place& at) {
+  RangedSum s = {group_add(row.squares(), part, at), 0};
   if (!in_range(s.sum.x)) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint peak = group_peak(row.peak(), part, at);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     s.sum = group_add(row.squares(pow2(rescale(peak))), part, at);
     s.k = peak == 0 ? kZeroRow : rescale(peak);
+    row.load();
   }
   return s;
 }
 // The scale of such a row: every thread finishes it for itself, which is sooner than waiting for one that does.
 template <typename Row>
-inline RowScale group_scale(thread const Row& row, NormFinish finish, threadgroup float2* part, thread const Place& at) {
+inline RowScale group_scale(thread Row& row, NormFinish finish, threadgroup float2* part, thread const Place& at) {
   return finish.of(norm_of(group_squares(row, part, at)));
 }

@@ -1,7 +1,7 @@
 // Gradients of weight norm, shared by the backward kernels. With S = sum(gradW v) and n the norm:
 //   gradG = S / n,   gradV = (g / n) (gradW - v S / n^2)
-// S, n^2 and S / n^2 are kept as float2(hi, lo) and the difference is formed from both parts, because it cancels where gradW
-// points along v.
+// S, n^2 and S / n^2 are kept as float2(hi, lo) and the difference is formed from both parts by fma, because it cancels
+// where gradW points along v.
 #pragma once
 #include "norm.h"
 
@@ -56,6 +56,19 @@ inline bool dots_in_range(Dots d) {
   return in_range(d.vv.x) && in_range(d.gg);
 }
 
+// Dots of a part of a row, on their way to the dispatch that adds up the parts.
+struct PartialDots {
+  float4 sums;  // vv, vg
+  float gg;
+  int kv, kg, unused;
+};
+inline void store_partial(device PartialDots* partial, RangedDots r) {
+  partial->sums = float4(r.dots.vv.x, r.dots.vv.y, r.dots.vg.x, r.dots.vg.y);
+  partial->gg = r.dots.gg;
+  partial->kv = r.kv;
+  partial->kg = r.kg;
+}
+
 // Running dots over chunks.
 template <typename T, int W>
 struct DotSums {
@@ -98,19 +111,11 @@ struct Gradient {
   float s;               // g / n, up to the powers of two below
   float scaleV, scaleG;  // applied to v and gradW first
   float after1, after2;  // applied to the result
-  bool plain;            // those four are 1
+  bool plain;            // those four are 1, and no result is NaN
   float gradG;
 
-  float combine(float gradW, float v) const {
-    const float p = v * along.x;
-    const float rest = fma(v, along.x, -p);
-    const float2 d = two_sum(gradW, -p);
-    return d.x + (d.y - (rest + v * along.y));
-  }
-  float apply(float gradW, float v) const {
-    if (plain) return s * combine(gradW, v);
-    return (combine(gradW * scaleG, v * scaleV) * s) * after1 * after2;
-  }
+  float combine(float gradW, float v) const { return fma(-v, along.y, fma(-v, along.x, gradW)); }
+  float apply(float gradW, float v) const { return (combine(gradW * scaleG, v * scaleV) * s) * after1 * after2; }
 };
 
 template <typename T, int W>
@@ -123,6 +128,25 @@ inline typename Chunk<T, W>::raw gradient_chunk(typename Chunk<T, W>::raw gradW,
   for (int i = 0; i < W; i++) d[i] = gradient.apply(d[i], x[i]);
   return Chunk<T, W>::close(d);
 }
+template <typename T, int W>
+inline typename Chunk<T, W>::raw gradient_chunk_plain(typename Chunk<T, W>::raw gradW, typename Chunk<T, W>::raw v,
+                                                      thread const Gradient& gradient) {
+  float d[W], x[W];
+  Chunk<T, W>::open(gradW, d);
+  Chunk<T, W>::open(v, x);
+#pragma unroll
+  for (int i = 0; i < W; i++) d[i] = gradient.s * gradient.combine(d[i], x[i]);
+  return Chunk<T, W>::close_number(d);
+}
+// The plain gradients of chunks gradW[k] and v[k] to target[first + k step] where that is below count.
+template <typename T, int W, int K>
+inline void store_plain(device typename Chunk<T, W>::raw* target, thread const typename Chunk<T, W>::raw* gradW,
+                        thread const typename Chunk<T, W>::raw* v, uint first, uint step, uint count, thread const Gradient& gradient) {
+#pragma unroll
+  for (int k = 0; k < K; k++) {
+    if (first + k * step < count) target[first + k * step] = gradient_chunk_plain<T, W>(gradW[k], v[k], gradient);
+  }
+}
 
 // 2^e as two factors for any e that matters.
 inline float pow2_half(int e, bool second) {
@@ -130,15 +154,21 @@ inline float pow2_half(int e, bool second) {
   return pow2(clamp(second ? e - h : h, -126, 127));
 }
 
+inline bool is_number(float x) {
+  return !(isnan(x) || isinf(x));
+}
+
 inline Gradient gradient_of(RangedDots r, float g, constant NormRule& rule) {
   const RangedSum squares = {r.dots.vv, r.kv};
   const Norm norm = norm_of(squares);
   const float whole = norm.whole();
   const float dot = r.dots.vg.x + r.dots.vg.y;
-  Gradient d = {float2(0.0f), 0.0f, 1.0f, 1.0f, 1.0f, 1.0f, true, 0.0f};
+  const bool numbers = is_number(norm.n) && is_number(r.dots.gg);
+  Gradient d = {float2(0.0f), 0.0f, 1.0f, 1.0f, 1.0f, 1.0f, numbers, 0.0f};
   const int kv = norm.k;
   if (eps_clamps(norm, rule)) {
     d.s = g / rule.eps;
+    d.plain = numbers && is_number(d.s);
     d.gradG = (dot * pow2(-r.kg)) / rule.eps * pow2(-kv);
     return d;
   }
@@ -150,6 +180,7 @@ inline Gradient gradient_of(RangedDots r, float g, constant NormRule& rule) {
   const float rest = fma(-q, vv.x, vg.x) + (vg.y - q * vv.y);
   d.along = float2(q, rest / vv.x);
   d.s = g / whole;
+  d.plain = numbers && is_number(d.s) && is_number(d.along.x) && is_number(d.along.y);
   if (kv == 0 && r.kg == 0 && (is_normal(d.s) || g == 0.0f || !is_normal(norm.n))) return d;
   const int up = kv == 0 ? rescale(as_type<uint>(norm.n)) : 0;
   const int ug = rescale(as_type<uint>(fabs(g)));
@@ -170,8 +201,8 @@ inline void store_gain(device uchar* gradG, uint type, ulong i, float x) {
 
 // Dots of a row shared by `lanes` neighbouring lanes, with a second look where a sum left the safe range.
 template <typename Row>
-inline RangedDots simd_dots(thread const Row& row, uint lanes, bool valid) {
-  RangedDots r = {simd_add(row.dots(1.0f, 1.0f), lanes), 0, 0};
+inline RangedDots simd_dots(thread Row& row, uint lanes, bool valid) {
+  RangedDots r = {simd_add(row.dots(), lanes), 0, 0};
   const bool doubtful = valid && !dots_in_range(r.dots);
   if (simd_any(doubtful)) {
     const uint peakV = simd_peak(row.peakV(), lanes), peakG = simd_peak(row.peakG(), lanes);
@@ -181,22 +212,24 @@ inline RangedDots simd_dots(thread const Row& row, uint lanes, bool valid) {
       r.kv = peakV == 0 ? kZeroRow : rescale(peakV);
       r.kg = rescale(peakG);
     }
+    row.load();
   }
   return r;
 }
 // The same for a row that a whole threadgroup shares.
 template <typename Row>
-inline RangedDots group_second_dots(thread const Row& row, threadgroup float2* part, thread const Place& at) {
+inline RangedDots group_second_dots(thread Row& row, threadgroup float2* part, thread const Place& at) {
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const uint peakV = group_peak(row.peakV(), part, at), peakG = group_peak(row.peakG(), part + 32, at);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const RangedDots r = {group_add(row.dots(pow2(rescale(peakV)), pow2(rescale(peakG))), part, at), peakV == 0 ? kZeroRow : rescale(peakV),
                         rescale(peakG)};
+  row.load();
   return r;
 }
 template <typename Row>
-inline RangedDots group_dots(thread const Row& row, threadgroup float2* part, thread const Place& at) {
-  const RangedDots r = {group_add(row.dots(1.0f, 1.0f), part, at), 0, 0};
+inline RangedDots group_dots(thread Row& row, threadgroup float2* part, thread const Place& at) {
+  const RangedDots r = {group_add(row.dots(), part, at), 0, 0};
   return dots_in_range(r.dots) ? r : group_second_dots(row, part, at);
 }
 
@@ -211,10 +244,10 @@ inline Gradient unpack_gradient(float4 a, float4 b) {
 }
 // The gradients of such a row: one simdgroup adds up and finishes for all, unless a sum is doubtful. Stores gradG.
 template <typename Row>
-inline Gradient group_gradient(thread const Row& row, device const uchar* g, device uchar* gradG, ulong i, constant NormRule& rule,
+inline Gradient group_gradient(thread Row& row, device const uchar* g, device uchar* gradG, ulong i, constant NormRule& rule,
                                threadgroup float2* part, threadgroup float4* shared, thread const Place& at) {
   const float gain = load_any(g, rule.gType, i);
-  const Dots own = simd_add(row.dots(1.0f, 1.0f), 32);
+  const Dots own = simd_add(row.dots(), 32);
   share_dots(own, part, at);
   if (at.simdgroup == 0) {
     const RangedDots r = {simd_add(shared_dots(part, at), 32), 0, 0};
@@ -235,55 +268,80 @@ inline Gradient group_gradient(thread const Row& row, device const uchar* g, dev
   return d;
 }
 
-// Both rows in registers: gradW and v are read once.
-template <typename T, int W, int K>
-struct CachedPair {
-  CachedRow<T, W, K> gradW, v;
+// Rows of any length, read from memory for the sums and again for the gradients: U chunks of each in flight.
+template <typename T, int W, int U>
+struct LoopedPair {
+  typedef typename Chunk<T, W>::raw raw;
+  LoopedRow<T, W, U> gradW, v;
 
   Dots dots(float scaleV, float scaleG) const {
     DotSums<T, W> sums;
     sums.clear();
+#pragma unroll 1
+    for (uint base = v.first; base < v.count; base += U * v.step) {
+      raw x[U], d[U];
+      v.load(base, x);
+      gradW.load(base, d);
 #pragma unroll
-    for (int k = 0; k < K; k++) sums.add(v.chunks[k], gradW.chunks[k], scaleV, scaleG);
+      for (int k = 0; k < U; k++) sums.add(x[k], d[k], scaleV, scaleG);
+    }
     return sums.total();
   }
+  Dots dots() const { return dots(1.0f, 1.0f); }
+  void load() const {}
   uint peakV() const { return v.peak(); }
   uint peakG() const { return gradW.peak(); }
-  void store(device T* gradV, uint first, uint step, uint count, thread const Gradient& gradient) const {
-    device typename Chunk<T, W>::raw* target = (device typename Chunk<T, W>::raw*)gradV;
-#pragma unroll
-    for (int k = 0; k < K; k++) {
-      const uint i = first + k * step;
-      if (i < count) target[i] = gradient_chunk<T, W>(gradW.chunks[k], v.chunks[k], gradient);
+  // `d` and `x` hold the chunks of gradW and v at v.last().
+  void store(device T* gradV, thread const Gradient& gradient, thread raw* d, thread raw* x) const {
+    if (!gradient.plain) return store_any(gradV, gradient);
+    for (uint base = v.last();; base -= U * v.step) {
+      store_plain<T, W, U>((device raw*)gradV, d, x, base, v.step, v.count, gradient);
+      if (base < U * v.step) break;
+      v.load(base - U * v.step, x);
+      gradW.load(base - U * v.step, d);
+    }
+  }
+  void store_any(device T* gradV, thread const Gradient& gradient) const {
+#pragma unroll 1
+    for (uint i = v.first; i < v.count; i += v.step) {
+      ((device raw*)gradV)[i] = gradient_chunk<T, W>(gradW.at(i), v.at(i), gradient);
     }
   }
 };
 
-// Rows of any length, read from memory for the sums and again for the gradients.
-template <typename T, int W>
-struct LoopedPair {
-  LoopedRow<T, W> gradW, v;
+// Both rows in registers: gradW and v are read once, as CachedRow does it.
+template <typename T, int W, int K>
+struct CachedPair {
+  CachedRow<T, W, K> gradW, v;
 
-  Dots dots(float scaleV, float scaleG) const {
+  void load() {
+    gradW.load();
+    v.load();
+  }
+  Dots dots() const {
     DotSums<T, W> sums;
     sums.clear();
-    uint i = v.first;
-    for (; i + v.step < v.count; i += 2 * v.step) {
-      const typename Chunk<T, W>::raw a = v.at(i), b = v.at(i + v.step), c = gradW.at(i), d = gradW.at(i + v.step);
-      sums.add(a, c, scaleV, scaleG);
-      sums.add(b, d, scaleV, scaleG);
-    }
-    if (i < v.count) sums.add(v.at(i), gradW.at(i), scaleV, scaleG);
+#pragma unroll
+    for (int k = 0; k < K; k++) sums.add(v.chunks[k], gradW.chunks[k], 1.0f, 1.0f);
     return sums.total();
+  }
+  Dots dots(float scaleV, float scaleG) const {
+    const LoopedPair<T, W, 1> memory = {gradW.memory, v.memory};
+    return memory.dots(scaleV, scaleG);
   }
   uint peakV() const { return v.peak(); }
   uint peakG() const { return gradW.peak(); }
-  void store(device T* gradV, thread const Gradient& gradient) const {
-    device typename Chunk<T, W>::raw* target = (device typename Chunk<T, W>::raw*)gradV;
-    if (v.first >= v.count) return;
-    for (uint i = v.first + (v.count - 1 - v.first) / v.step * v.step;; i -= v.step) {
-      target[i] = gradient_chunk<T, W>(gradW.at(i), v.at(i), gradient);
-      if (i < v.step) break;
+  void store(device T* gradV, thread const Gradient& gradient, uint zero) {
+    if (!gradient.plain) {
+      const LoopedPair<T, W, 1> memory = {gradW.memory, v.memory};
+      return memory.store_any(gradV, gradient);
     }
+#pragma unroll
+    for (int k = 0; k < K; k++) {
+      gradW.chunks[k] = reopened(gradW.chunks[k], zero);
+      v.chunks[k] = reopened(v.chunks[k], zero);
+    }
+    store_plain<T, W, K>((device typename Chunk<T, W>::raw*)gradV, gradW.chunks, v.chunks, v.memory.first + zero, v.memory.step,
+                         v.memory.count, gradient);
   }
 };

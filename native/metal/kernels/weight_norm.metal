@@ -35,7 +35,7 @@ template <typename T, int W, int K>
   if (!valid) return;
   const RowScale scale = finish.of(norm);
   if (p.rule.output == kOutputWeight) {
-    values.store(w + offset, first, p.lanes, count, scale);
+    values.store(w + offset, scale, hidden_zero(p.rule));
   } else if (first == 0) {
     statistic[row] = scale.s;
   }
@@ -50,7 +50,7 @@ template <typename T, int W, int K>
   values.load(v + offset, thread_index, threads, p.columns / W);
   const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, at);
   if (p.rule.output == kOutputWeight) {
-    values.store(w + offset, thread_index, threads, p.columns / W, scale);
+    values.store(w + offset, scale, hidden_zero(p.rule));
   } else if (thread_index == 0) {
     statistic[group] = scale.s;
   }
@@ -61,10 +61,12 @@ template <typename T, int W>
   threadgroup float2 part[32];
   const Place at = PLACE;
   const ulong offset = ulong(group) * p.columns;
-  const LoopedRow<T, W> values = {v + offset, thread_index, threads, p.columns / W};
+  LoopedRow<T, W, 4> values = {v + offset, thread_index, threads, p.columns / W};
   const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, at);
   if (p.rule.output == kOutputWeight) {
-    values.store(w + offset, scale);
+    typename Chunk<T, W>::raw c[4];
+    values.load(values.last(), c);
+    values.store(w + offset, scale, c);
   } else if (thread_index == 0) {
     statistic[group] = scale.s;
   }

@@ -1,4 +1,4 @@
-// gradV and gradG of w = v (g / n) over rows, in one pass: variants and grid as in weight_norm.metal, and wnb_group_k2 for few rows.
+// gradV and gradG of w = v (g / n) over rows, in one pass: variants and grid as in weight_norm.metal.
 // Traffic: gradW and v read, gradV written, 12 bytes an element in float32 and 6 in the half types, the least possible;
 // wnb_loop reads both inputs once more.
 #include "norm_backward.h"
@@ -28,11 +28,11 @@ template <typename T, int W, int K>
   if (!valid) return;
   const Gradient gradient = gradient_of(dots, load_any(g, p.rule.gType, row), p.rule);
   if (first == 0) store_gain(gradG, p.rule.gType, row, gradient.gradG);
-  values.store(gradV + offset, first, p.lanes, count, gradient);
+  values.store(gradV + offset, gradient, hidden_zero(p.rule));
 }
 
 template <typename T, int W, int K>
-[[kernel]] void wnb_group(BACKWARD_ARGUMENTS(T)) {
+[[kernel, max_total_threads_per_threadgroup(768)]] void wnb_group(BACKWARD_ARGUMENTS(T)) {
   threadgroup float2 part[96];
   threadgroup float4 shared[2];
   const Place at = PLACE;
@@ -41,7 +41,7 @@ template <typename T, int W, int K>
   values.gradW.load(gradW + offset, thread_index, threads, p.columns / W);
   values.v.load(v + offset, thread_index, threads, p.columns / W);
   const Gradient gradient = group_gradient(values, g, gradG, group, p.rule, part, shared, at);
-  values.store(gradV + offset, thread_index, threads, p.columns / W, gradient);
+  values.store(gradV + offset, gradient, hidden_zero(p.rule));
 }
 
 template <typename T, int W>
@@ -50,17 +50,18 @@ template <typename T, int W>
   threadgroup float4 shared[2];
   const Place at = PLACE;
   const ulong offset = ulong(group) * p.columns;
-  const LoopedPair<T, W> values = {{gradW + offset, thread_index, threads, p.columns / W},
-                                   {v + offset, thread_index, threads, p.columns / W}};
+  LoopedPair<T, W, 4> values = {{gradW + offset, thread_index, threads, p.columns / W}, {v + offset, thread_index, threads, p.columns / W}};
   const Gradient gradient = group_gradient(values, g, gradG, group, p.rule, part, shared, at);
-  values.store(gradV + offset, gradient);
+  typename Chunk<T, W>::raw d[4], x[4];
+  values.v.load(values.v.last(), x);
+  values.gradW.load(values.v.last(), d);
+  values.store(gradV + offset, gradient, d, x);
 }
 
 #define ROWS(name, T, W)                                                                                   \
   template [[host_name("wnb_simd_k1_" name)]] [[kernel]] decltype(wnb_simd<T, W, 1>) wnb_simd<T, W, 1>;    \
   template [[host_name("wnb_simd_k2_" name)]] [[kernel]] decltype(wnb_simd<T, W, 2>) wnb_simd<T, W, 2>;    \
   template [[host_name("wnb_simd_k4_" name)]] [[kernel]] decltype(wnb_simd<T, W, 4>) wnb_simd<T, W, 4>;    \
-  template [[host_name("wnb_group_k2_" name)]] [[kernel]] decltype(wnb_group<T, W, 2>) wnb_group<T, W, 2>; \
   template [[host_name("wnb_group_k4_" name)]] [[kernel]] decltype(wnb_group<T, W, 4>) wnb_group<T, W, 4>; \
   template [[host_name("wnb_loop_" name)]] [[kernel]] decltype(wnb_loop<T, W>) wnb_loop<T, W>;
 ROWS("float32", float, 4)

@@ -1,9 +1,13 @@
-// Backward over an outer axis, laid out as in norm_columns.h. Both inputs are read twice: for the dots of each norm, then, from the
-// last row to the first, for the gradients.
-// Grid: batches * strips threadgroups of lanes * depth threads rounded up to whole simdgroups.
-// Traffic: 20 bytes an element in float32 and 10 in the half types, against 12 and 6 for an array that fits the registers.
+// Backward over an outer axis, laid out as in norm_columns.h, rows cut into parts:
+//   wnb_columns_sum     leaves the dots of its part in `partial`
+//   wnb_columns_apply   adds up the partial dots of its norms and writes its part of gradV, parts last to first, so that the first ones
+//                       meet what the sums left in the caches
+// Grid of both [batches * strips, parts] threadgroups of lanes * depth threads rounded up to whole simdgroups.
+// Traffic: gradW and v read twice, gradV written: 20 bytes an element in float32 and 10 in the half types, 32 bytes a norm and part.
 #include "norm_backward.h"
 #include "norm_columns.h"
+
+enum : int { kPairs = 4 };  // rows of each array in flight
 
 // Dots of W columns, one column apart.
 template <int W>
@@ -14,24 +18,22 @@ struct ColumnDots {
 template <typename T, int W>
 struct ColumnPairs {
   typedef typename Chunk<T, W>::raw raw;
-  device const T* gradW;
-  device const T* v;
-  uint rows, columns, first, step;
-  bool active;
+  ColumnRows<T, W, kPairs> gradW, v;
 
-  ulong offset(uint row) const { return ulong(row) * columns; }
-  raw at(device const T* x, uint row) const { return *(device const raw*)(x + offset(row)); }
+  void load(uint row, thread raw* d, thread raw* x) const {
+    v.load(row, x);
+    gradW.load(row, d);
+  }
   void dots(thread const float* scaleV, thread const float* scaleG, thread ColumnDots<W>& sum) const {
 #pragma unroll
     for (int i = 0; i < W; i++) sum.vv[i] = sum.vg[i] = sum.gg[i] = float2(0.0f);
-    if (!active) return;
-    uint row = first;
-    for (; row + step < rows; row += 2 * step) {
-      const raw a = at(v, row), b = at(gradW, row), c = at(v, row + step), d = at(gradW, row + step);
-      add(a, b, scaleV, scaleG, sum);
-      add(c, d, scaleV, scaleG, sum);
+#pragma unroll 1
+    for (uint row = v.first; row < v.end; row += kPairs * v.step) {
+      raw d[kPairs], x[kPairs];
+      load(row, d, x);
+#pragma unroll
+      for (int k = 0; k < kPairs; k++) add(x[k], d[k], scaleV, scaleG, sum);
     }
-    if (row < rows) add(at(v, row), at(gradW, row), scaleV, scaleG, sum);
   }
   static void add(raw rowV, raw rowG, thread const float* scaleV, thread const float* scaleG, thread ColumnDots<W>& sum) {
     float x[W], d[W];
@@ -48,39 +50,8 @@ struct ColumnPairs {
   }
   static float2 add_product(float2 sum, float a, float b) {
     const float p = a * b;
-    const float rest = exact_products<T>() ? 0.0f : fma(a, b, -p);
     const float2 s = two_sum(sum.x, p);
-    return float2(s.x, sum.y + s.y + rest);
-  }
-  void peak(device const T* x, thread float2* bits) const {
-#pragma unroll
-    for (int i = 0; i < W; i++) bits[i] = float2(0.0f);
-    if (!active) return;
-    for (uint row = first; row < rows; row += step) {
-      float e[W];
-      Chunk<T, W>::open(at(x, row), e);
-#pragma unroll
-      for (int i = 0; i < W; i++) bits[i] = MaxBits::fold(bits[i], float2(fabs(e[i]), 0.0f));
-    }
-  }
-  // Backwards, so that it meets what the dots left in the caches.
-  void store(device T* gradV, thread const Gradient* gradient) const {
-    if (first >= rows) return;
-    uint row = first + (rows - 1 - first) / step * step + step;
-    for (; row >= first + 2 * step; row -= 2 * step) {
-      const raw a = at(v, row - step), b = at(gradW, row - step), c = at(v, row - 2 * step), d = at(gradW, row - 2 * step);
-      *(device raw*)(gradV + offset(row - step)) = applied(b, a, gradient);
-      *(device raw*)(gradV + offset(row - 2 * step)) = applied(d, c, gradient);
-    }
-    if (row > first) *(device raw*)(gradV + offset(row - step)) = applied(at(gradW, row - step), at(v, row - step), gradient);
-  }
-  static raw applied(raw rowG, raw rowV, thread const Gradient* gradient) {
-    float x[W], d[W];
-    Chunk<T, W>::open(rowV, x);
-    Chunk<T, W>::open(rowG, d);
-#pragma unroll
-    for (int i = 0; i < W; i++) d[i] = gradient[i].apply(d[i], x[i]);
-    return Chunk<T, W>::close(d);
+    return float2(s.x, sum.y + (exact_products<T>() ? s.y : s.y + fma(a, b, -p)));
   }
 };
 
@@ -108,14 +79,14 @@ inline uint fold_peak(thread float2* bits, thread float* factor, Column c, const
 }
 
 template <typename T, int W>
-[[kernel]] void wnb_columns(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]], device const uchar* g [[buffer(2)]],
-                            device T* gradV [[buffer(3)]], device uchar* gradG [[buffer(4)]], constant ColumnsParams& p [[buffer(5)]],
-                            threadgroup float2* board [[threadgroup(0)]], uint group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
+[[kernel]] void wnb_columns_sum(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]],
+                                device PartialDots* partial [[buffer(2)]], constant ColumnsParams& p [[buffer(3)]],
+                                threadgroup float2* board [[threadgroup(0)]], uint2 group [[threadgroup_position_in_grid]],
+                                PLACE_ARGUMENTS) {
   threadgroup float2 part[32];
-  threadgroup float4 shared[2 * kStripNorms];
   const Place at = PLACE;
-  const Column c = column_of(p, group, thread_index, W);
-  const ColumnPairs<T, W> values = {gradW + c.base + c.x, v + c.base + c.x, p.rows, p.columns, c.y, p.depth, c.active};
+  const Column c = column_of(p, group.x, group.y, thread_index, W);
+  const ColumnPairs<T, W> values = {column_rows<T, W, kPairs>(gradW, c, p), column_rows<T, W, kPairs>(v, c, p)};
 
   float scaleV[W], scaleG[W];
 #pragma unroll
@@ -127,9 +98,9 @@ template <typename T, int W>
   const bool doubtful = !dots_in_range(found.dots);
   if (group_peak(doubtful ? 1u : 0u, part, at) != 0) {
     float2 bits[W];
-    values.peak(values.v, bits);
+    values.v.peak(bits);
     const uint peakV = fold_peak<W>(bits, scaleV, c, p, board, thread_index, owner);
-    values.peak(values.gradW, bits);
+    values.gradW.peak(bits);
     const uint peakG = fold_peak<W>(bits, scaleG, c, p, board, thread_index, owner);
     values.dots(scaleV, scaleG, sum);
     const Dots again = fold_dots<W>(sum, c, p, board, thread_index, owner);
@@ -139,27 +110,97 @@ template <typename T, int W>
       found.kg = rescale(peakG);
     }
   }
-  if (owner) {
+  if (owner) store_partial(partial + (group.y * p.norms + c.norm + thread_index), found);
+}
+
+// Two parts' dots, which may stand at different powers of two.
+inline RangedDots add_ranged(RangedDots a, RangedDots b) {
+  const int kv = min(a.kv, b.kv), kg = min(a.kg, b.kg);
+  const float va = pow2(max(kv - a.kv, -126)), vb = pow2(max(kv - b.kv, -126));
+  const float ga = pow2(max(kg - a.kg, -126)), gb = pow2(max(kg - b.kg, -126));
+  const Dots x = {a.dots.vv * va * va, a.dots.vg * va * ga, a.dots.gg * ga * ga};
+  const Dots y = {b.dots.vv * vb * vb, b.dots.vg * vb * gb, b.dots.gg * gb * gb};
+  const RangedDots both = {add_dots(x, y), kv, kg};
+  return both;
+}
+
+template <typename T, int W>
+[[kernel]] void wnb_columns_apply(device const T* gradW [[buffer(0)]], device const T* v [[buffer(1)]], device const uchar* g [[buffer(2)]],
+                                  device T* gradV [[buffer(3)]], device uchar* gradG [[buffer(4)]],
+                                  device const PartialDots* partial [[buffer(5)]], constant ColumnsParams& p [[buffer(6)]],
+                                  uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
+  typedef typename Chunk<T, W>::raw raw;
+  threadgroup float4 shared[2 * kStripNorms];
+  const Column c = column_of(p, group.x, p.parts - 1 - group.y, thread_index, W);
+  const ColumnPairs<T, W> values = {column_rows<T, W, kPairs>(gradW, c, p), column_rows<T, W, kPairs>(v, c, p)};
+  // The last rows are on their way while the partial dots are added up.
+  raw d[kPairs], x[kPairs];
+  values.load(values.v.last(), d, x);
+  if (thread_index < c.width / p.run) {
     const ulong norm = c.norm + thread_index;
-    const Gradient d = gradient_of(found, load_any(g, p.rule.gType, norm), p.rule);
-    pack_gradient(d, shared + 2 * thread_index);
-    store_gain(gradG, p.rule.gType, norm, d.gradG);
+    RangedDots found = {zero_dots(), kZeroRow, kZeroRow};
+    for (uint i = 0; i < p.parts; i++) {
+      device const PartialDots* u = partial + (i * p.norms + norm);
+      const float4 s = u->sums;
+      const RangedDots next = {{float2(s.x, s.y), float2(s.z, s.w), u->gg}, u->kv, u->kg};
+      found = add_ranged(found, next);
+    }
+    const Gradient gradient = gradient_of(found, load_any(g, p.rule.gType, norm), p.rule);
+    pack_gradient(gradient, shared + 2 * thread_index);
+    if (group.y == 0) store_gain(gradG, p.rule.gType, norm, gradient.gradG);
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (!c.active) return;
-  Gradient gradient[W];
+  bool plain = true;
+  float2 along[W];
+  float s[W];
 #pragma unroll
   for (int i = 0; i < W; i++) {
     const uint j = 2 * norm_at(c.x + i, p);
-    gradient[i] = unpack_gradient(shared[j], shared[j + 1]);
+    const Gradient gradient = unpack_gradient(shared[j], shared[j + 1]);
+    along[i] = gradient.along;
+    s[i] = gradient.s;
+    plain = plain && gradient.plain;
   }
-  values.store(gradV + c.base + c.x, gradient);
+  device T* target = gradV + c.base + c.x;
+  if (!plain) {
+#pragma unroll 1
+    for (uint row = values.v.first; row < values.v.end; row += p.depth) {
+      float a[W], b[W];
+      Chunk<T, W>::open(values.gradW.at(row), a);
+      Chunk<T, W>::open(values.v.at(row), b);
+#pragma unroll
+      for (int i = 0; i < W; i++) {
+        const uint j = 2 * norm_at(c.x + i, p);
+        a[i] = unpack_gradient(shared[j], shared[j + 1]).apply(a[i], b[i]);
+      }
+      *(device raw*)(target + ulong(row) * p.columns) = Chunk<T, W>::close(a);
+    }
+    return;
+  }
+  for (uint base = values.v.last();; base -= kPairs * p.depth) {
+    device T* row = target + ulong(base) * p.columns;
+#pragma unroll
+    for (int k = 0; k < kPairs; k++) {
+      float a[W], b[W];
+      Chunk<T, W>::open(d[k], a);
+      Chunk<T, W>::open(x[k], b);
+#pragma unroll
+      for (int i = 0; i < W; i++) a[i] = s[i] * fma(-b[i], along[i].y, fma(-b[i], along[i].x, a[i]));
+      if (base + k * p.depth < values.v.end) *(device raw*)row = Chunk<T, W>::close_number(a);
+      row += ulong(p.depth) * p.columns;
+    }
+    if (base < values.v.first + kPairs * p.depth) break;
+    values.load(base - kPairs * p.depth, d, x);
+  }
 }
 
-#define COLUMNS(name, T, W) template [[host_name("wnb_columns_" name)]] [[kernel]] decltype(wnb_columns<T, W>) wnb_columns<T, W>;
+#define COLUMNS(name, T, W)                                                                                         \
+  template [[host_name("wnb_columns_sum_" name)]] [[kernel]] decltype(wnb_columns_sum<T, W>) wnb_columns_sum<T, W>; \
+  template [[host_name("wnb_columns_apply_" name)]] [[kernel]] decltype(wnb_columns_apply<T, W>) wnb_columns_apply<T, W>;
 COLUMNS("float32", float, 4)
-COLUMNS("float16", half, 8)
-COLUMNS("bfloat16", bf16, 8)
+COLUMNS("float16", half, 4)
+COLUMNS("bfloat16", bf16, 4)
 COLUMNS("scalar_float32", float, 1)
 COLUMNS("scalar_float16", half, 1)
 COLUMNS("scalar_bfloat16", bf16, 1)

@@ -11,6 +11,8 @@ struct NestPair {
   ulong first, step;
 
   ulong offset(ulong i) const { return nest_offset(i, p->reducedSize, p->reducedStride); }
+  Dots dots() const { return dots(1.0f, 1.0f); }
+  void load() const {}
   Dots dots(float scaleV, float scaleG) const {
     DotSums<T, 1> sums;
     sums.clear();
@@ -34,7 +36,7 @@ template <typename T>
   threadgroup float4 shared[2];
   const Place at = PLACE;
   const ulong base = nest_offset(group, p.keptSize, p.keptStride);
-  const NestPair<T> values = {gradW + base, v + base, &p, thread_index, threads};
+  NestPair<T> values = {gradW + base, v + base, &p, thread_index, threads};
   const Gradient gradient = group_gradient(values, g, gradG, group, p.rule, part, shared, at);
   for (ulong i = thread_index; i < p.reduced; i += threads) {
     const ulong j = values.offset(i);

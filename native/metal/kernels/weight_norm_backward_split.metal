@@ -8,19 +8,13 @@ struct SplitParams {  // SplitParams in norm_plan.h
   uint parts, length;
   NormRule rule;
 };
-struct PartialDots {
-  float4 sums;  // vv, vg
-  float gg;
-  int kv, kg, unused;
-};
-
 template <typename T, int W>
-inline LoopedPair<T, W> part_of(device const T* gradW, device const T* v, constant SplitParams& p, uint row, uint part,
-                                thread const Place& at) {
+inline LoopedPair<T, W, 4> part_of(device const T* gradW, device const T* v, constant SplitParams& p, uint row, uint part,
+                                   thread const Place& at) {
   const ulong start = ulong(part) * p.length;
   const uint count = uint(min(ulong(p.length), p.columns - start)) / W;
   const ulong offset = ulong(row) * p.columns + start;
-  LoopedPair<T, W> values = {{gradW + offset, at.thread_index, at.threads, count}, {v + offset, at.thread_index, at.threads, count}};
+  LoopedPair<T, W, 4> values = {{gradW + offset, at.thread_index, at.threads, count}, {v + offset, at.thread_index, at.threads, count}};
   return values;
 }
 
@@ -30,14 +24,10 @@ template <typename T, int W>
                               uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[96];
   const Place at = PLACE;
-  const LoopedPair<T, W> values = part_of<T, W>(gradW, v, p, group.y, group.x, at);
+  LoopedPair<T, W, 4> values = part_of<T, W>(gradW, v, p, group.y, group.x, at);
   const RangedDots r = group_dots(values, part, at);
   if (thread_index == 0) {
-    const ulong i = ulong(group.y) * p.parts + group.x;
-    partial[i].sums = float4(r.dots.vv.x, r.dots.vv.y, r.dots.vg.x, r.dots.vg.y);
-    partial[i].gg = r.dots.gg;
-    partial[i].kv = r.kv;
-    partial[i].kg = r.kg;
+    store_partial(partial + ulong(group.y) * p.parts + group.x, r);
   }
 }
 
@@ -69,19 +59,23 @@ template <typename T, int W>
   threadgroup float4 shared[2];
   const Place at = PLACE;
   const uint row = group.y, index = p.parts - 1 - group.x;
+  // The first chunks are on their way while the partial sums are added up.
+  LoopedPair<T, W, 4> values = part_of<T, W>(gradW, v, p, row, index, at);
+  typename Chunk<T, W>::raw d[4], x[4];
+  values.v.load(values.v.last(), x);
+  values.gradW.load(values.v.last(), d);
   if (simdgroup == 0) {
     const float gain = load_any(g, p.rule.gType, row);
     const RangedDots dots = gather(partial + ulong(row) * p.parts, p.parts, lane);
     if (lane == 0) {
-      const Gradient d = gradient_of(dots, gain, p.rule);
-      pack_gradient(d, shared);
-      if (group.x == 0) store_gain(gradG, p.rule.gType, row, d.gradG);
+      const Gradient found = gradient_of(dots, gain, p.rule);
+      pack_gradient(found, shared);
+      if (group.x == 0) store_gain(gradG, p.rule.gType, row, found.gradG);
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const Gradient gradient = unpack_gradient(shared[0], shared[1]);
-  const LoopedPair<T, W> values = part_of<T, W>(gradW, v, p, row, index, at);
-  values.store(gradV + ulong(row) * p.columns + ulong(index) * p.length, gradient);
+  values.store(gradV + ulong(row) * p.columns + ulong(index) * p.length, gradient, d, x);
 }
 
 #define SPLIT(name, T, W)                                                                                     \

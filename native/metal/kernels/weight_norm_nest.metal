@@ -9,6 +9,8 @@ struct NestRow {
   constant NestParams* p;
   ulong first, step;
 
+  float2 squares() const { return squares(1.0f); }
+  void load() const {}
   float2 squares(float scale) const {
     Products<T, 1> sum;
     sum.clear();
@@ -41,7 +43,7 @@ template <typename T>
   threadgroup float2 part[32];
   const Place at = PLACE;
   const ulong base = nest_offset(group, p.keptSize, p.keptStride);
-  const NestRow<T> values = {v + base, &p, thread_index, threads};
+  NestRow<T> values = {v + base, &p, thread_index, threads};
   const RowScale scale = group_scale(values, finish_of(g, group, p.rule), part, at);
   if (p.rule.output == kOutputWeight) {
     values.store(w + base, scale);

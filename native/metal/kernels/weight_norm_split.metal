@@ -13,10 +13,10 @@ struct SplitParams {  // SplitParams in norm_plan.h
 };
 
 template <typename T, int W>
-inline LoopedRow<T, W> part_of(device const T* v, constant SplitParams& p, uint row, uint part, thread const Place& at) {
+inline LoopedRow<T, W, 8> part_of(device const T* v, constant SplitParams& p, uint row, uint part, thread const Place& at) {
   const ulong start = ulong(part) * p.length;
   const uint length = uint(min(ulong(p.length), p.columns - start));
-  LoopedRow<T, W> values = {v + ulong(row) * p.columns + start, at.thread_index, at.threads, length / W};
+  LoopedRow<T, W, 8> values = {v + ulong(row) * p.columns + start, at.thread_index, at.threads, length / W};
   return values;
 }
 
@@ -25,7 +25,7 @@ template <typename T, int W>
                              uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float2 part[32];
   const Place at = PLACE;
-  const LoopedRow<T, W> values = part_of<T, W>(v, p, group.y, group.x, at);
+  LoopedRow<T, W, 8> values = part_of<T, W>(v, p, group.y, group.x, at);
   const RangedSum s = group_squares(values, part, at);
   if (thread_index == 0) {
     partial[ulong(group.y) * p.parts + group.x] = uint4(as_type<uint>(s.sum.x), as_type<uint>(s.sum.y), uint(s.k), 0u);
@@ -53,7 +53,11 @@ template <typename T, int W>
                                constant SplitParams& p [[buffer(5)]], uint2 group [[threadgroup_position_in_grid]], PLACE_ARGUMENTS) {
   threadgroup float4 shared[1];
   const Place at = PLACE;
-  const uint row = group.y;
+  const uint row = group.y, index = p.parts - 1 - group.x;
+  // The first chunks are on their way while the partial sums are added up.
+  LoopedRow<T, W, 8> values = part_of<T, W>(v, p, row, index, at);
+  typename Chunk<T, W>::raw c[8];
+  if (p.rule.output == kOutputWeight) values.load(values.last(), c);
   if (simdgroup == 0) {
     const NormFinish finish = finish_of(g, row, p.rule);
     const RangedSum s = gather(partial + ulong(row) * p.parts, p.parts, lane);
@@ -62,9 +66,7 @@ template <typename T, int W>
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const RowScale scale = unpack_scale(shared[0]);
   if (p.rule.output == kOutputWeight) {
-    const uint index = p.parts - 1 - group.x;
-    const LoopedRow<T, W> values = part_of<T, W>(v, p, row, index, at);
-    values.store(w + ulong(row) * p.columns + ulong(index) * p.length, scale);
+    values.store(w + ulong(row) * p.columns + ulong(index) * p.length, scale, c);
   } else if (thread_index == 0) {
     statistic[row] = scale.s;
   }

@@ -76,7 +76,8 @@ uint32_t wholeSimdgroups(int64_t threads, uint32_t maxThreads) {
 
 // Both directions of one operation.
 struct Direction {
-  std::string library, prefix;
+  std::string rows, split, columns, nest;  // libraries
+  std::string prefix;
   const std::vector<NormBuffer>& buffers;
   std::vector<NormBuffer> inputs;
   uint64_t partialBytes;  // of rows cut into parts
@@ -84,8 +85,19 @@ struct Direction {
   uint32_t columnChunk;   // bytes of a chunk of columns, at most
   uint32_t columnRows;    // least rows a thread of a part, so that adding up partial sums stays cheap
 };
-const Direction kForwardDirection{"weight_norm", "wn", kForward, {NormBuffer::kV}, 16, 8, 16, 32};
-const Direction kBackwardDirection{"weight_norm_backward", "wnb", kBackward, {NormBuffer::kGradW, NormBuffer::kV}, 32, 32, 8, 64};
+const Direction kForwardDirection{
+    "weight_norm", "weight_norm_split", "weight_norm_columns", "weight_norm_nest", "wn", kForward, {NormBuffer::kV}, 16, 8, 16, 32};
+const Direction kBackwardDirection{"weight_norm_backward",
+                                   "weight_norm_backward_split",
+                                   "weight_norm_backward_columns",
+                                   "weight_norm_backward_nest",
+                                   "wnb",
+                                   kBackward,
+                                   {NormBuffer::kGradW, NormBuffer::kV},
+                                   32,
+                                   32,
+                                   8,
+                                   64};
 
 // Rows that each fit one threadgroup or less. `perThread` lists the chunks a thread of a whole threadgroup may keep, the preferred
 // number first.
@@ -93,23 +105,23 @@ NormDispatch wholeRows(const Direction& way, const Chunking& chunks, int64_t row
                        std::initializer_list<int64_t> perThread, const ThreadLimit& limit) {
   const int64_t count = columns / chunks.width;
   const auto launch = [&](const std::string& kind, uint32_t lanes, uint64_t groups, uint32_t threads) {
-    return NormDispatch{way.library, way.prefix + kind + chunks.suffix,
+    return NormDispatch{way.rows,    way.prefix + kind + chunks.suffix,
                         way.buffers, RowsParams{static_cast<uint64_t>(rows), static_cast<uint32_t>(columns), lanes, rule},
                         {groups, 1}, threads};
   };
   if (const auto share = simdShare(count)) {
     const std::string kind = "_simd_k" + std::to_string(share->perThread) + "_";
-    const uint32_t threads = wholeSimdgroups(kShortRowThreads, limit(way.library, way.prefix + kind + chunks.suffix));
+    const uint32_t threads = wholeSimdgroups(kShortRowThreads, limit(way.rows, way.prefix + kind + chunks.suffix));
     return launch(kind, share->lanes, static_cast<uint64_t>(ceilDiv(rows, threads / share->lanes)), threads);
   }
   for (const int64_t each : perThread) {
     const int64_t threads = ceilDiv(ceilDiv(count, each), kSimdWidth) * kSimdWidth;
     const std::string kind = "_group_k" + std::to_string(each) + "_";
-    if (threads > kMostThreads || threads > limit(way.library, way.prefix + kind + chunks.suffix)) continue;
+    if (threads > kMostThreads || threads > limit(way.rows, way.prefix + kind + chunks.suffix)) continue;
     return launch(kind, kSimdWidth, static_cast<uint64_t>(rows), static_cast<uint32_t>(threads));
   }
   return launch("_loop_", kSimdWidth, static_cast<uint64_t>(rows),
-                wholeSimdgroups(kMostThreads, limit(way.library, way.prefix + "_loop_" + chunks.suffix)));
+                wholeSimdgroups(kMostThreads, limit(way.rows, way.prefix + "_loop_" + chunks.suffix)));
 }
 
 // How to cut few long rows over several threadgroups; nothing where one threadgroup a row does as well.
@@ -137,7 +149,7 @@ NormPlan planRows(const Direction& way, const core::Nest& nest, core::DType dtyp
     return {{wholeRows(way, chunks, rows, columns, rule, {4}, limit)}};
   }
   split->rule = rule;
-  const std::string library = way.library + "_split", sum = way.prefix + "_split_sum_" + chunks.suffix,
+  const std::string library = way.split, sum = way.prefix + "_split_sum_" + chunks.suffix,
                     apply = way.prefix + "_split_apply_" + chunks.suffix;
   const std::array<uint64_t, 2> grid = {split->parts, static_cast<uint64_t>(rows)};
   const std::array<uint64_t, 2> applied = {rule.output == NormRule::kWeight ? split->parts : 1u, static_cast<uint64_t>(rows)};
@@ -211,7 +223,7 @@ std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width,
 
 std::optional<NormPlan> planColumns(const Direction& way, const ColumnNest& nest, core::DType dtype, const Chunking& chunks,
                                     const NormRule& rule, const ThreadLimit& limit) {
-  const std::string library = way.library + "_columns";
+  const std::string& library = way.columns;
   if (&way == &kForwardDirection) {
     for (const uint32_t kept : {8u, 16u}) {
       const std::string kernel = "wn_columns_k" + std::to_string(kept) + "_" + chunks.suffix;
@@ -249,7 +261,7 @@ NormDispatch anyNest(const Direction& way, const core::Nest& nest, core::DType d
     (axis.reduced ? p.reducedStride : p.keptStride)[at] = static_cast<uint64_t>(axis.stride);
     --at;
   }
-  const std::string library = way.library + "_nest", kernel = way.prefix + "_nest_" + core::name(dtype);
+  const std::string library = way.nest, kernel = way.prefix + "_nest_" + core::name(dtype);
   return {library,
           kernel,
           way.buffers,

@@ -105,6 +105,17 @@ inline uint chunk_peak(typename Chunk<T, W>::raw c) {
   return peak_bits<W>(x);
 }
 
+// x times two powers of two. A subnormal result is rounded to nearest even by integers, because GPUs flush it.
+inline float times_powers(float x, float a, float b) {
+  const uint bits = as_type<uint>(x);
+  const int exponent = exponent_of(bits);
+  const int below = -126 - (exponent + exponent_of(as_type<uint>(a)) + exponent_of(as_type<uint>(b)));
+  if (below <= 0 || exponent == -127) return x * a * b;
+  const uint shift = uint(min(below, 25)), m = (bits & 0x7fffffu) | 0x800000u;
+  const uint rounded = (m + (1u << (shift - 1)) - 1u + ((m >> shift) & 1u)) >> shift;
+  return as_type<float>((bits & 0x80000000u) | rounded);
+}
+
 // What every element of a row needs.
 struct Gradient {
   float2 along;          // S / n^2
@@ -115,7 +126,7 @@ struct Gradient {
   float gradG;
 
   float combine(float gradW, float v) const { return fma(-v, along.y, fma(-v, along.x, gradW)); }
-  float apply(float gradW, float v) const { return (combine(gradW * scaleG, v * scaleV) * s) * after1 * after2; }
+  float apply(float gradW, float v) const { return times_powers(combine(gradW * scaleG, v * scaleV) * s, after1, after2); }
 };
 
 template <typename T, int W>

@@ -20,7 +20,9 @@ function launchers(library) {
   const names = readdirSync(folder).filter((name) => /\.(mm|cc|h)$/.test(name));
   const text = (name) => readFileSync(path.join(folder, name), 'utf8');
   const direct = names.filter((name) => text(name).includes(`"${library}"`));
-  const included = direct.flatMap((name) => [...text(name).matchAll(/#include "metal\/(\w+)\.h"/g)].flatMap(([, stem]) => [`${stem}.h`, `${stem}.mm`, `${stem}.cc`]));
+  const included = direct.flatMap((name) =>
+    [...text(name).matchAll(/#include "metal\/(\w+)\.h"/g)].flatMap(([, stem]) => [`${stem}.h`, `${stem}.mm`, `${stem}.cc`]),
+  );
   return [...new Set([...direct, ...included])]
     .filter((name) => names.includes(name) && !/^(command_stream|flight|allocator|metal_backend|metal_device)\./.test(name))
     .sort();

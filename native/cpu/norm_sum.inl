@@ -228,6 +228,8 @@ void sumColumns(const void* v, const void* gradW, Block block, double* first, do
   for (int64_t row = 0; row < block.rows; row += 8) {
     const int64_t rows = block.rows - row < 8 ? block.rows - row : 8;
     const int64_t begin = block.offset + row * block.stride;
+    // Absent without products.
+    const auto products = [&](int64_t at) { return T == Term::kSquareAndProduct ? second + at : nullptr; };
     int64_t j = 0;
     for (; j + kLanes <= block.length; j += kLanes) {
       if (block.stride <= kNearRows) {
@@ -236,11 +238,11 @@ void sumColumns(const void* v, const void* gradW, Block block, double* first, do
           if constexpr (T == Term::kSquareAndProduct) prefetch<D>(gradW, begin + next * block.stride + j);
         }
       }
-      sumColumn<T, D>(v, gradW, begin + j, rows, block.stride, first + j, second + j);
+      sumColumn<T, D>(v, gradW, begin + j, rows, block.stride, first + j, products(j));
     }
     if (j < block.length) {
       const int n = static_cast<int>(block.length - j);
-      sumLastColumns<T, D>(v, gradW, begin + j, rows, block.stride, first + j, second + j, n);
+      sumLastColumns<T, D>(v, gradW, begin + j, rows, block.stride, first + j, products(j), n);
     }
   }
 }

@@ -1,4 +1,6 @@
-// Conversions between dtypes on every instruction set against core/dtype.h, bit for bit, at any length and content.
+// Conversions between dtypes on every instruction set against core/dtype.h, bit for bit but for a NaN's payload, at any
+// length and content.
+#include <cmath>
 #include <cstring>
 
 #include "../input.h"
@@ -17,6 +19,16 @@ float widened(const uint8_t* from, DType dtype, size_t i) {
   }
   std::memcpy(&bits, from + 2 * i, 2);
   return dtype == DType::kFloat16 ? core::halfToFloat(bits) : core::bfloatToFloat(bits);
+}
+
+// A signalling NaN may become quiet.
+bool same(const std::vector<uint8_t>& a, const std::vector<uint8_t>& b, DType dtype) {
+  const size_t size = core::sizeOf(dtype);
+  for (size_t i = 0; i < a.size() / size; ++i) {
+    if (std::memcmp(&a[i * size], &b[i * size], size) == 0) continue;
+    if (!std::isnan(widened(a.data(), dtype, i)) || !std::isnan(widened(b.data(), dtype, i))) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -45,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!cpu::simd::supported(isa)) continue;
     std::vector<uint8_t> y(want.size(), 0xa5);
     cpu::get_vecTable(isa).convert(x.data(), from, y.data(), to, static_cast<int64_t>(count));
-    require(y == want, std::string("conversion from ") + core::name(from) + " to " + core::name(to) + " on " + cpu::simd::name(isa));
+    require(same(y, want, to),
+            std::string("conversion from ") + core::name(from) + " to " + core::name(to) + " on " + cpu::simd::name(isa));
   }
   return 0;
 }

@@ -19,7 +19,7 @@ void convolution(const core::ConvOp& op) {
   if (elements > 1 << 16) return;
   for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
     if (!cpu::simd::supported(isa)) continue;
-    const cpu::ConvPlan plan(op, cpu::get_convKernels(isa));
+    const cpu::ConvPlan plan(op, cpu::get_convKernels(isa), 7);
     int64_t phases = 0, kernel = 0;
     for (const cpu::ConvClass& one : plan.classes) {
       phases += static_cast<int64_t>(one.phases.size());

@@ -81,7 +81,8 @@ function leaks(device, addon) {
   const found = reports(folder);
   check(
     `asan, ${device}: nothing of the add-on is lost at the end of a process`,
-    result.status === 0 && /given back/.test(result.stdout) && found.length === 0,
+    // 66: node itself keeps memory, the wrappers of externals for one; only what the add-on allocated counts.
+    [0, 66].includes(result.status) && /given back/.test(result.stdout) && found.length === 0,
     `${found[0] ?? ''}\n${output(result)}`,
   );
 }

@@ -187,6 +187,7 @@ def conv(batches, channels, outputs, length, kernel, dtype, transposed=False, st
     y = poison((batches, outputs, out), dtype)
     buffers = [Buffer(a) for a in (x, w, bias, scale, residual, residual, scale, scale, y)]
     memory = {i: b.pointer.value for i, b in enumerate(buffers)}
+    memory.update({10: memory[3], 11: memory[8]})  # a stream's states: neither read nor written
     active = load(x, dtype)
     active = np.where(active < 0, active * 0.25, active)
     if transposed:
@@ -198,7 +199,9 @@ def conv(batches, channels, outputs, length, kernel, dtype, transposed=False, st
 
     def value(tiles):
         axes = struct.pack('5qII', 1, 1, 1, 1, 0, 1, 0) + struct.pack('5qII', length, out, stride, dilation, begin, kernel, 0)
-        return axes + struct.pack('Q6I3fI', batches, channels // groups, outputs // groups, groups, plan.TYPE[dtype], 0, 0, 0.25, 0, 0.5, tiles)
+        rows = struct.pack('8Q', length, 0, out, 0, out, 0, out, 0)  # pitch and start of x, residual, running, y
+        stream = struct.pack('7Q', *[0] * 7)  # no part of a stream
+        return axes + rows + stream + struct.pack('Q6I3fI', batches, channels // groups, outputs // groups, groups, plan.TYPE[dtype], 0, 0, 0.25, 0, 0.5, tiles)
 
     phases = stride if transposed else 1
     positions = batches * plan.ceil_div(out, phases)

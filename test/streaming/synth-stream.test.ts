@@ -7,6 +7,8 @@ import { values } from '../support/random';
 
 const folder = temporaryFolder();
 const sample = 'examples/voice/sample-1.wav';
+// Seconds of speech, which the software Metal would take minutes for.
+const onCpu = { ...process.env, WEIGHTNORM_DEVICE: 'cpu' };
 
 test('synth --stream writes the very file that synth writes, with --algorithm direct', async () => {
   const [offline, streamed] = [folder.file('offline.wav'), folder.file('streamed.wav')];
@@ -98,7 +100,7 @@ describe('writeWavStream', () => {
 });
 
 test('the example speaks while it synthesises', () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['examples/streaming/speak.mjs', sample], { maxBuffer: 2 ** 26 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['examples/streaming/speak.mjs', sample], { maxBuffer: 2 ** 26, env: onCpu });
   expect([status, stderr.toString()]).toEqual([0, expect.stringMatching(/^first audio after \d+ ms\n\d+ samples in \d+ ms\n$/)]);
   expect(stdout.length).toBe(2 * Number(/\n(\d+) samples/.exec(stderr.toString())?.[1]));
   const speech = new Int16Array(stdout.buffer.slice(stdout.byteOffset, stdout.byteOffset + stdout.length));
@@ -109,11 +111,11 @@ test('the example writes several files at once, and one that fails does not dist
   const [output, broken] = [folder.file('records'), folder.file('broken.wav')];
   writeFileSync(broken, 'RIFF');
   const inputs = [sample, broken, 'examples/voice/sample-2.wav'];
-  const { status, stdout } = spawnSync(process.execPath, ['examples/streaming/record.mjs', output, ...inputs], { encoding: 'utf8' });
+  const { status, stdout } = spawnSync(process.execPath, ['examples/streaming/record.mjs', output, ...inputs], { encoding: 'utf8', env: onCpu });
   expect(status).toBe(1);
   expect(stdout).toMatch(/sample-1\.wav: \d+ samples\n.*broken\.wav: .+\n.*sample-2\.wav: \d+ samples\n/);
   expect(readdirSync(output).sort()).toEqual(['sample-1.wav', 'sample-2.wav']);
   const offline = folder.file('offline-2.wav');
-  await runCli(['synth', 'examples/voice/sample-2.wav', '-o', offline, '--algorithm', 'direct']);
+  await runCli(['synth', 'examples/voice/sample-2.wav', '-o', offline, '--device', 'cpu', '--algorithm', 'direct']);
   expect(readFileSync(`${output}/sample-2.wav`).equals(readFileSync(offline))).toBe(true);
 });

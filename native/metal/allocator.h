@@ -79,7 +79,8 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   uint64_t discarded_ = 0;  // entries waiting for collect()
 };
 
-// What a request of `bytes` really takes (unless overrides say exactly that): 256 at least, four classes an octave below 1 MiB, whole pages above.
+// What a request of `bytes` really takes (unless overrides say exactly that): 256 at least, four classes an octave below 1 MiB, whole pages
+// above.
 uint64_t sizeClass(uint64_t bytes);
 
 }  // namespace weightnorm::metal

@@ -4,6 +4,7 @@
 //   npm run mutate -- --only norm.h         those of the files whose name contains the text (or of operators: --only barrier)
 //   npm run mutate -- --equivalent          runs those that are listed as equivalent too: a test that fails on one disproves its reason
 //   npm run mutate -- --again               forgets the kept results
+//   npm run mutate -- --table               writes docs/mutation.md from the kept results and runs nothing
 //   npm run mutate -- --list                what there is
 // JOBS=<n> mutants at a time. Needs what the software Metal needs (test/softmetal/README.md).
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     list: { type: 'boolean' },
     again: { type: 'boolean' },
     equivalent: { type: 'boolean' },
+    table: { type: 'boolean' },
   },
 });
 
@@ -55,6 +57,23 @@ if (options.sample)
   );
 if (options.list) {
   for (const { mutant, reason } of chosen) console.log(`${nameOf(mutant)}${reason ? ` (equivalent: ${reason})` : ''}`);
+  process.exit(0);
+}
+
+/** The table of a run of everything, or of as much as is known. */
+function writeTable(outcomes) {
+  const text = report(outcomes, { entries: known.entries, command: 'npm run mutate', revision: hashOf(...inputs) });
+  writeFileSync(path.join(root, 'docs', 'mutation.md'), text);
+}
+if (options.table) {
+  const kept = new Results();
+  const statusOf = ({ mutant, reason }) => kept.get(mutant) ?? { status: reason ? 'survived' : 'not run', by: '' };
+  writeTable(
+    all.map((item) => {
+      const result = statusOf(item);
+      return { mutant: item.mutant, ...result, status: item.reason && result.status === 'survived' ? 'equivalent' : result.status };
+    }),
+  );
   process.exit(0);
 }
 
@@ -121,8 +140,7 @@ for (const entry of known.unused()) {
   console.log(`EQUIVALENT TO NOTHING: test/mutation/equivalent.json has a mutant that does not exist: ${JSON.stringify(entry)}`);
 }
 if (complete) {
-  const text = report(outcomes, { entries: known.entries, command: 'npm run mutate', revision: hashOf(...inputs) });
-  writeFileSync(path.join(root, 'docs', 'mutation.md'), text);
+  writeTable(outcomes);
   if (failed === 0)
     keep('mutation', `${outcomes.length} mutants: ${tally('killed') + tally('timeout')} noticed, ${tally('equivalent')} equivalent, 0 survived`);
 }

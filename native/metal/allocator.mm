@@ -210,13 +210,12 @@ void Allocator::trim() {
 
 void Allocator::collect() {
   Dropped dropped;
-  {
-    std::lock_guard lock(mutex_);
-    if (discarded_ == 0) return;
-    for (auto entry = cache_.begin(); entry != cache_.end();) {
-      entry = entry->discard && entry->idle() ? forget(entry, &dropped) : std::next(entry);
-    }
+  std::unique_lock lock(mutex_);
+  if (discarded_ == 0) return;
+  for (auto entry = cache_.begin(); entry != cache_.end();) {
+    entry = entry->discard && entry->idle() ? forget(entry, &dropped) : std::next(entry);
   }
+  lock.unlock();
   release(dropped);
 }
 

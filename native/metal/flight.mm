@@ -121,15 +121,13 @@ bool Flight::read(const core::Tensor& tensor, core::Backend::ReadDone done, Batc
 }
 
 void Flight::fence(core::Backend::FenceDone done) {
-  core::FailurePtr failure;
-  {
-    std::lock_guard lock(mutex_);
-    if (!batches_.empty()) {
-      batches_.back()->fences.push_back(std::move(done));
-      return;
-    }
-    failure = takeFailure();
+  std::unique_lock lock(mutex_);
+  if (!batches_.empty()) {
+    batches_.back()->fences.push_back(std::move(done));
+    return;
   }
+  core::FailurePtr failure = takeFailure();
+  lock.unlock();
   done(std::move(failure));
 }
 

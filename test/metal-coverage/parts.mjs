@@ -27,7 +27,7 @@ export function parts() {
       const own = files.filter((file) => file.endsWith('.cc') && new RegExp(`^void ${run}\\(\\) \\{`, 'm').test(text(file)));
       // A part that main.cc itself puts together runs all the others.
       const tests = own.length === 1 && own[0] !== 'main.cc' ? own : files.filter((file) => file.endsWith('.cc'));
-      const sources = [...new Set([...tests, 'harness.h', 'harness.cc'])].map((file) => `${folder}/${file}`);
+      const sources = [...new Set([...tests, 'harness.cc'])].map((file) => `${folder}/${file}`);
       return kinds.map((variant) => ({
         name: `${program} ${part}${variant === 'plain' ? '' : ` (${variant})`}`,
         program,

@@ -46,6 +46,7 @@ export function mutantsOf(file, source) {
     for (let at = from; at < to; at++) {
       const { text: relation } = tokens[at];
       if (!relations.includes(relation)) continue;
+      if (constant.test(textOf(expressionStart(tokens, at), at)) && constant.test(textOf(at + 1, at + 2))) continue;
       const changes = constant.test(textOf(at + 1, to)) ? [fewer] : [more, fewer];
       for (const replacement of changes.map((change) => change[relation]))
         add('bound', at, at + 1, replacement, text, `${textOf(from, at)} ${replacement} ${textOf(at + 1, to)}`);

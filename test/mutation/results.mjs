@@ -104,7 +104,7 @@ const count = (outcomes, status) => outcomes.filter((outcome) => outcome.status 
 export function report(outcomes, { entries, command, revision }) {
   const operators = [...new Set(outcomes.map(({ mutant }) => mutant.operator))];
   const row = (name, some) =>
-    `| ${name} | ${some.length} | ${count(some, 'killed')} | ${count(some, 'timeout')} | ${count(some, 'equivalent')} | ${count(some, 'survived') + count(some, 'invalid')} |`;
+    `| ${name} | ${some.length} | ${count(some, 'killed')} | ${count(some, 'timeout')} | ${count(some, 'equivalent')} | ${count(some, 'survived') + count(some, 'invalid')} | ${count(some, 'not run')} |`;
   const files = [...new Set(outcomes.filter(({ mutant }) => mutant.kind === 'kernel').map(({ mutant }) => mutant.file))].sort();
   const cell = (text) => text.replaceAll('|', '\\|');
   const alive = outcomes.filter(({ status }) => status === 'survived' || status === 'invalid');
@@ -114,8 +114,8 @@ Written by \`${command}\`; the source it ran on has the hash \`${revision}\`. Ea
 launches it; the native tests that reach the changed line ran on it under the software Metal, and one of them had to fail (or never
 end). Mutants are made from the source as it is (\`test/mutation/kernels.mjs\`), faults of the host are in \`test/mutation/faults.mjs\`.
 
-| what was changed | mutants | killed | never ended | equivalent | survived |
-|---|---:|---:|---:|---:|---:|
+| what was changed | mutants | killed | never ended | equivalent | survived | not run |
+|---|---:|---:|---:|---:|---:|---:|
 ${operators
   .map((operator) =>
     row(
@@ -126,8 +126,8 @@ ${operators
   .join('\n')}
 ${row('**all**', outcomes)}
 
-| kernel file | mutants | killed | never ended | equivalent | survived |
-|---|---:|---:|---:|---:|---:|
+| kernel file | mutants | killed | never ended | equivalent | survived | not run |
+|---|---:|---:|---:|---:|---:|---:|
 ${files
   .map((file) =>
     row(
@@ -145,7 +145,7 @@ ${outcomes
   .filter(({ mutant }) => mutant.kind === 'host')
   .map(
     ({ mutant, status, by }) =>
-      `| ${path.basename(mutant.file)} | ${mutant.change} | ${status === 'equivalent' ? 'equivalent, see below' : status === 'survived' ? '**nothing**' : `${by}${status === 'timeout' ? ' (never ended)' : ''}`} |`,
+      `| ${path.basename(mutant.file)} | ${mutant.change} | ${status === 'equivalent' ? 'equivalent, see below' : status === 'survived' ? '**nothing**' : status === 'not run' ? 'not run' : `${by}${status === 'timeout' ? ' (never ended)' : ''}`} |`,
   )
   .join('\n')}
 

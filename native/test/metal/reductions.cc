@@ -38,10 +38,28 @@ void reduce(Session& session, const Case& c, DType dtype, bool mean, const std::
 
 void reductions() {
   Session session;
-  const Case cases[] = {{{1}, 1},           {{7}, 1},          {{40000}, 1},          {{3, 100}, 2},      {{2, 1500}, 2},
-                        {{3, 5}, 0},        {{40, 50}, 1},     {{2000, 3}, 1},        {{3, 40, 35}, 2},   {{2, 3, 40}, 5},
-                        {{2, 3, 2, 5}, 10}, {{2, 3, 2, 5}, 5}, {{2, 3, 4, 2, 3}, 21}, {{1, 4, 1, 4}, 15}, {{2, 2, 2, 2, 2, 2, 2, 2}, 0xaa},
-                        {{3, 1, 20000}, 5}};
+  const Case cases[] = {{{1}, 1},
+                        {{7}, 1},
+                        {{40000}, 1},
+                        {{3, 100}, 2},
+                        {{2, 1500}, 2},
+                        {{3, 5}, 0},
+                        {{40, 50}, 1},
+                        {{2000, 3}, 1},
+                        {{3, 40, 35}, 2},
+                        {{2, 3, 40}, 5},
+                        {{2, 3, 2, 5}, 10},
+                        {{2, 3, 2, 5}, 5},
+                        {{2, 3, 4, 2, 3}, 21},
+                        {{1, 4, 1, 4}, 15},
+                        {{2, 2, 2, 2, 2, 2, 2, 2}, 0xaa},
+                        {{3, 1, 20000}, 5},
+                        // last chunks that are shorter; more results than a small grid has threadgroups
+                        {{1025, 3}, 1},
+                        {{129, 2, 129}, 5},
+                        {{45, 1100}, 2},
+                        {{45, 40, 3}, 2},
+                        {{2, 45, 3, 2}, 5}};
   for (const Case& c : cases) {
     for (const DType dtype : kDTypes) {
       for (const bool mean : {false, true})

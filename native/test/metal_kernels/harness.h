@@ -58,5 +58,6 @@ void testScales();
 void testConvolutions();
 void testProducts();
 void testStreams();
+void testTails();
 
 }  // namespace testing

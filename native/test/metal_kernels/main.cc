@@ -13,10 +13,14 @@ int main(int count, char** arguments) {
   // Reads of what an earlier operation left in recycled memory are reads of memory nobody wrote.
   weightnorm::metal::overrides().exactSizes = true;
   weightnorm::metal::overrides().recycled = [](void* contents, uint64_t bytes) { softmetal_renew(contents, bytes); };
-  const std::pair<const char*, void (*)()> topics[] = {
-      {"norms", testing::testNorms},    {"edges", testing::testNormEdges},           {"gradients", testing::testGradients},
-      {"scales", testing::testScales},  {"convolutions", testing::testConvolutions}, {"products", testing::testProducts},
-      {"streams", testing::testStreams}};
+  const std::pair<const char*, void (*)()> topics[] = {{"norms", testing::testNorms},
+                                                       {"edges", testing::testNormEdges},
+                                                       {"gradients", testing::testGradients},
+                                                       {"scales", testing::testScales},
+                                                       {"convolutions", testing::testConvolutions},
+                                                       {"products", testing::testProducts},
+                                                       {"streams", testing::testStreams},
+                                                       {"tails", testing::testTails}};
   for (const auto& [name, run] : topics) {
     bool wanted = count == 1;
     for (int i = 1; i < count; ++i) wanted = wanted || std::strcmp(arguments[i], name) == 0;

@@ -51,7 +51,7 @@ void testScales() {
   std::vector<Part> all;
   for (const DType dtype : kDTypes) {
     for (const Shape& shape : {Shape{10, 16}, Shape{33, 8, 3}, Shape{5, 56}, Shape{3, 120}, Shape{9, 63, 8}, Shape{2, 40, 64},
-                               Shape{2, 33000}, Shape{7, 5}, Shape{3, 700}, Shape{1, 32, 7}}) {
+                               Shape{2, 33000}, Shape{7, 5}, Shape{3, 700}, Shape{1, 32, 7}, Shape{3, 513}, Shape{2, 2052}}) {
       all.push_back({shape, shape.rank() == 2 ? 2u : 6u, dtype, dtype, std::nullopt});
     }
   }

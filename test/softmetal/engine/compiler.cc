@@ -115,7 +115,7 @@ std::string codeFlags(const CompileOptions& options) {
   flags +=
       " -std=c++14 -fsanitize=thread -mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1"
       " -mllvm -tsan-instrument-atomics=0 -g1 -fPIC -fno-exceptions -fno-rtti -nostdinc -fvisibility=hidden"
-      " -fno-optimize-sibling-calls -fno-vectorize -fno-slp-vectorize -fno-strict-aliasing"
+      " -ftrivial-auto-var-init=pattern -fno-optimize-sibling-calls -fno-vectorize -fno-slp-vectorize -fno-strict-aliasing"
       " -Xclang -ffloat16-excess-precision=none -Xclang -fbfloat16-excess-precision=none"
       " -Wno-everything -Werror=return-type -Werror=uninitialized";
   flags += __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? " -mavx2 -mfma -mf16c" : " -msse4.1";

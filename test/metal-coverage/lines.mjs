@@ -89,7 +89,7 @@ export function collect(folder, cache, program) {
   if (!raw.includes('host.profraw')) throw new Error(`${program} left no counts in ${folder}: it did not end in order`);
   for (const { file, lines, branches } of exported(program, merged('host', ['host.profraw']))) {
     const name = path.relative(root, file);
-    if (!/^native\/metal\/.*\.(mm|h)$/.test(name)) continue;
+    if (!/^native\/metal\/.*\.(mm|cc|h)$/.test(name)) continue;
     for (const [line, count] of lines) counts.add(name, line, count, branches.get(line));
   }
   const texts = kernelTexts();

@@ -158,11 +158,14 @@ void memory() {
     same("upload under way", session.read(z), b);
   }
   const Tensor idle = session.upload(b, {1000});
+  session.synchronize();
+  session.device()->trim();
   {
     Tensor y = session.run(relu(session.upload(a, {1000})));
     session.queue().flush();
     y = {};
-    session.read(idle);  // everything before it is encoded, so y's memory is in the cache, busy
+    session.read(idle);  // everything before it is encoded, and its memory comes to the cache, busy
+    for (int i = 0; i < 2000 && device.cachedBytes() < 8000; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     session.device()->trim();
   }
   session.synchronize();

@@ -4,6 +4,7 @@
 #include <climits>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 
@@ -48,9 +49,9 @@ void undefined() {
   sink = most;
 }
 
+// Several, since a stale copy of one pointer on the stack would hide that one.
 void leak() {
-  int* volatile lost = new int[37];
-  lost = nullptr;
+  for (int i = 0; i < 8; ++i) sink = *new (std::nothrow) int[37]();
 }
 
 void race() {

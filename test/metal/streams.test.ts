@@ -50,3 +50,24 @@ test('a stream whose command buffer fails ends with its error; another goes on w
   await expect(one.push(frames(mel, 13, 14))).rejects.toMatchObject({ code: 'ERR_EXECUTION', message: expect.stringMatching(/^push: /) });
   expect(await rest(other, [start], 12)).toEqual(expected);
 });
+
+test('a fault before the first samples ends no stream that is computed beside the one at fault', async () => {
+  const streams = [vocoder.stream(), vocoder.stream(), vocoder.stream()];
+  // Nothing was pushed; then less than the look-ahead, of which no sample says whether it was computed.
+  const cuts = [0, 2, 5];
+  for (const [i, from] of cuts.entries()) {
+    const to = cuts[i + 1] ?? 9;
+    await failNextCommit();
+    expect(await Promise.all(streams.map((stream) => stream.push(frames(mel, from, to))))).toEqual(streams.map(() => new Float32Array(0)));
+  }
+  for (const stream of streams) expect(await rest(stream, [], 9)).toEqual(expected);
+});
+
+test('streams whose state is copied, because others beside them ended, outlive a fault of the copy', async () => {
+  const streams = Array.from({ length: 4 }, () => vocoder.stream());
+  const starts = await Promise.all(streams.map((stream) => stream.push(frames(mel, 0, 12))));
+  await failNextCommit();
+  for (const stream of streams.slice(1)) stream.dispose();
+  await device.synchronize().catch(() => {});
+  expect(await rest(streams[0] as audio.Synthesizer, [starts[0] as Float32Array], 12)).toEqual(expected);
+});

@@ -1,4 +1,5 @@
-import { audio, Device, nn, Tensor, WeightNormError } from 'weightnorm';
+import { audio, Device, functional, nn, Tensor, WeightNormError } from 'weightnorm';
+import type { Addon, NativeTensor } from '../../lib/native';
 import { runNode } from '../support/child';
 import { collectGarbage } from '../support/collect';
 import { randomCut } from '../support/cuts';
@@ -7,6 +8,8 @@ import { generator, values } from '../support/random';
 import { frames, join, smallConfigs, smallVocoder } from '../support/small-vocoders';
 import { controlFile } from '../support/softmetal';
 
+const { addon } = require('../../dist/native.js') as { addon: Addon };
+const { nativeOf } = require('../../dist/tensor.js') as { nativeOf(tensor: Tensor): NativeTensor };
 const cpu = Device.get('cpu');
 
 async function pushed(vocoder: audio.HifiGan, mel: audio.Mel, pieces: readonly number[]): Promise<{ samples: Float32Array; counts: number[] }> {
@@ -206,6 +209,43 @@ describe('a stream', () => {
     }
   });
 
+  test('a fault before the first samples ends only the stream at fault; abort and a wrong shape in that batch end only theirs', async () => {
+    // No sample tells of this fault: what fails on the queue is an operation that cannot be carried out, and what depends on it.
+    const { stream: forward } = addon;
+    let [calls, faults] = [0, new Set([0, 2])];
+    const poison = functional.narrow(functional.convTranspose1d(cpu.ones([1, 1, 2]), cpu.ones([1, 1, 1]), undefined, { stride: 2 ** 23 }), 2, 0, 1);
+    await expect(poison.read()).rejects.toThrow(/phases/);
+    const mark = addon.view(nativeOf(poison), [1]);
+    const spoilt = (handle: NativeTensor | null) => handle && addon.arithmetic(0, handle, mark);
+    addon.stream = (...call) => {
+      const made = forward(...call);
+      return faults.has(calls++) ? [spoilt(made[0]), spoilt(made[1])] : made;
+    };
+    try {
+      const controller = new AbortController();
+      const streams = [vocoder.stream(), vocoder.stream(), vocoder.stream({ signal: controller.signal }), vocoder.stream()] as const;
+      const waiting = streams.map((stream) => stream.push(frames(mel, 0, 5)));
+      const misshapen = streams[3].push({ data: new Float32Array(70), mels: 7, frames: 10 });
+      await new Promise((resolve) => setImmediate(resolve));
+      controller.abort();
+      const results = await Promise.allSettled([...waiting, misshapen]);
+      // The four in one forward; then each that is open by itself, of which the second fails again.
+      expect(calls).toBe(4);
+      expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled', 'rejected']);
+      expect(results.slice(1)).toMatchObject([
+        { reason: { message: expect.stringMatching(/phases/) } },
+        { reason: { code: 'ERR_ABORTED' } },
+        { value: new Float32Array(0) },
+        { reason: { code: 'ERR_SHAPE' } },
+      ]);
+      faults = new Set();
+      for (const i of [0, 3] as const) expect(join([await streams[i].push(frames(mel, 5, 60)), await streams[i].flush()])).toEqual(expected);
+      await expect(streams[1].push(mel)).rejects.toThrow(/push: .*phases/);
+    } finally {
+      addon.stream = forward;
+    }
+  });
+
   test('an aborted one is freed at once, and its pushes reject', async () => {
     await cpu.synchronize();
     await collectGarbage();
@@ -349,7 +389,11 @@ describe('a stream', () => {
     expect(streams[0]?.stateBytes).toBe(alone);
     const full = cpu.memory().liveBytes - before;
     for (const stream of streams.slice(1)) stream.dispose();
-    await cpu.synchronize();
+    // The first copy is of those that were open then, the second of the last one.
+    for (let copies = 0; copies < 2; copies++) {
+      await cpu.synchronize();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     expect(cpu.memory().liveBytes - before).toBeLessThan(full / 4);
     await streams[0]?.push(frames(mel, 20, 30));
     expect((await streams[0]?.flush())?.length).toBeGreaterThan(0);

@@ -2,6 +2,7 @@ import { cat, narrow } from '../../functional.js';
 import { release, runTransition } from '../../nn/streaming/run.js';
 import { untracked } from '../../scope.js';
 import type { Tensor } from '../../tensor.js';
+import { settled } from './settled.js';
 import { gather, type Place, Slab } from './slab.js';
 import type { Job, Voice } from './voice.js';
 
@@ -18,7 +19,7 @@ export function nextPiece(voice: Voice, mostFrames: number): Piece {
 
 /** Streams computed in one forward: their samples to come, and the places of their new state. */
 export interface Computation {
-  /** Samples [voices · count], or null where none are determined yet. */
+  /** Samples [voices · count], maybe none, once they and the new state are computed; rejects with what failed. Null: there was nothing to compute. */
   samples: Promise<Float32Array> | null;
   places: Place[];
 }
@@ -35,7 +36,7 @@ export function compute(voices: readonly Voice[], { frames, ended }: Piece): Com
       const result = runTransition(plan, transition, kept, x);
       // A tensor that is kept on would belong to two slabs.
       const after = result.kept.map((tensor) => (tensor && kept.includes(tensor) ? tensor.reshape(tensor.shape) : tensor));
-      const samples = result.output?.read() ?? null;
+      const samples = settled(result.output, after);
       result.output?.dispose();
       const slab = ended ? null : new Slab(after, voices.length);
       return { samples, places: voices.map((_, row) => ({ layout: transition.next, slab, row })) };

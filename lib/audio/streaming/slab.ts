@@ -4,6 +4,7 @@ import type { StreamLayout, StreamPlan } from '../../nn/streaming/plan.js';
 import { type Kept, release } from '../../nn/streaming/run.js';
 import { untracked } from '../../scope.js';
 import type { Tensor } from '../../tensor.js';
+import { settled } from './settled.js';
 
 /** What several streams keep, one row of each tensor a stream: those computed together stay together, without copies. */
 export class Slab {
@@ -54,18 +55,45 @@ export interface Place {
   readonly row: number;
 }
 
-/** Gives the rows in use tensors of their own when most are not: streams that wait must not hold on to what closed ones left. */
+const compacting = new WeakSet<Slab>();
+
+/**
+ * Gives the rows in use tensors of their own when most are not: streams that wait must not hold on to what closed ones left. They move
+ * when the copy is made; where it fails, or there is no memory for it, they stay where they are.
+ */
 export function compact(slab: Slab): void {
   const tenants = [...slab.tenants];
-  if (slab.live === 0 || 2 * slab.live > slab.rows || tenants.length !== slab.live || tenants.some(({ busy }) => busy)) return;
+  if (compacting.has(slab) || slab.live === 0 || 2 * slab.live > slab.rows) return;
+  if (tenants.length !== slab.live || tenants.some(({ busy }) => busy)) return;
   const places = tenants.map(({ place }) => place);
+  const copy = queuedCopy(places);
+  if (!copy) return;
+  compacting.add(slab);
+  const finish = (made: boolean): void => {
+    compacting.delete(slab);
+    if (made && tenants.every(({ busy, place }, row) => !busy && place === places[row])) {
+      const smaller = new Slab(copy.kept, tenants.length);
+      tenants.forEach((tenant, row) => tenant.move({ layout: (places[row] as Place).layout, slab: smaller, row }));
+      return;
+    }
+    release(copy.kept);
+    if (made) compact(slab);
+  };
+  copy.done.then(
+    () => finish(true),
+    () => finish(false),
+  );
+}
+
+function queuedCopy(places: readonly Place[]): { kept: Kept; done: Promise<unknown> } | null {
+  let kept: Kept = [];
   try {
-    const { kept } = untracked(() => gather(places));
-    const smaller = new Slab(kept, tenants.length);
-    tenants.forEach((tenant, row) => tenant.move({ layout: (places[row] as Place).layout, slab: smaller, row }));
+    kept = untracked(() => gather(places)).kept;
+    return { kept, done: settled(null, kept) ?? Promise.resolve() };
   } catch (error) {
-    // Without memory for the copy they stay where they are.
-    if (!(error instanceof WeightNormError) || error.code !== 'ERR_MEMORY') throw error;
+    release(kept);
+    if (!(error instanceof WeightNormError)) throw error;
+    return null;
   }
 }
 

@@ -35,8 +35,6 @@ class Encoder {
   // Device memory of unspecified content. Dropping it once its dispatches are encoded is right: the memory stays
   // alive and ordered. Not counted in the device's budget. Throws ERR_MEMORY.
   Memory memory(uint64_t bytes);
-  // The same with `bytes` bytes copied into it now.
-  Memory memory(const void* data, uint64_t bytes);
 
   // For tables of pointers: the address kernels see as `device T*`. Pair with Dispatch::uses.
   uint64_t address(const core::Tensor& tensor) { return metalBuffer(tensor).handle().gpuAddress; }
@@ -72,7 +70,7 @@ class Dispatch {
   // Reached through an address in a table rather than an argument.
   Dispatch& uses(const core::Tensor& tensor, Access access);
 
-  // Copied now. At most 4096 bytes; larger tables go through Encoder::memory(data, bytes).
+  // Copied now. At most 4096 bytes.
   template <class T>
   Dispatch& value(uint32_t index, const T& value) {
     static_assert(sizeof(T) <= 4096);

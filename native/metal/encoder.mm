@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "metal/command_stream.h"
 #include "metal/metal_device.h"
@@ -26,13 +25,6 @@ const Pipeline& Encoder::pipeline(const std::string& library, const std::string&
 
 Memory Encoder::memory(uint64_t bytes) {
   return device_.allocator().allocate(bytes);
-}
-
-Memory Encoder::memory(const void* data, uint64_t bytes) {
-  Allocator::Scope scope(stream_, true);
-  Memory memory = device_.allocator().allocate(bytes);
-  std::memcpy(memory->contents(), data, bytes);
-  return memory;
 }
 
 void Encoder::external(std::initializer_list<Use> uses, const std::function<void(id<MTLCommandBuffer>)>& encode) {

@@ -146,9 +146,6 @@ inline uint hidden_zero(constant NormRule& rule) {
 inline uint4 reopened(uint4 r, uint zero) {
   return r ^ zero;
 }
-inline uint2 reopened(uint2 r, uint zero) {
-  return r ^ zero;
-}
 template <typename R>
 inline R reopened(R r, uint) {
   return r;

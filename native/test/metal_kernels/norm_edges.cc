@@ -22,34 +22,34 @@ struct Range {
 const Range kRanges[12] = {{1e25f, 2},       {1e-25f, 3},     {6e-38f, 1}, {3e37f, 1}, {1e30f, 1e-15f}, {1e-30f, 1e20f},
                            {1e-30f, 1e-30f}, {1e19f, 1e-36f}, {0, 2},      {1, 0},     {1e-12f, 1e30f}, {1, 1}};
 
-void ranges(const Layout& layout, std::optional<double> eps) {
+void ranges(const Layout& layout, DType dtype, std::optional<double> eps) {
   const auto kept = keptIndices(layout.shape, layout.reduce);
   Random random(5);
   auto one = normal(random, 0.2, 1);
   std::vector<float> v(kept.size()), g(12);
   for (size_t i = 0; i < v.size(); ++i) v[i] = kRanges[kept[i]].v * std::max(0.3f, std::fabs(one())) * (i % 3 == 0 ? -1.0f : 1.0f);
   for (size_t i = 0; i < 12; ++i) g[i] = kRanges[i].g;
-  const Tensor tv = make(layout.shape, DType::kFloat32, v), tg = make(layout.shape.reduced(layout.reduce), DType::kFloat32, g);
+  const Tensor tv = make(layout.shape, dtype, v), tg = make(layout.shape.reduced(layout.reduce), DType::kFloat32, g);
   core::WeightNormOp op{tv, tg, {}, layout.reduce, eps};
   core::prepare(op);
   backend().run(op);
   core::NormOp norm{tv, {}, layout.reduce};
   core::prepare(norm);
   backend().run(norm);
-  const auto ws = read(op.w), ns = read(norm.n);
+  const auto ws = read(op.w), ns = read(norm.n), vs = read(tv);
   double sums[12] = {};
-  for (size_t i = 0; i < v.size(); ++i) sums[kept[i]] += double(v[i]) * v[i];
+  for (size_t i = 0; i < vs.size(); ++i) sums[kept[i]] += vs[i] * vs[i];
   double worst[12] = {};
   for (size_t i = 0; i < v.size(); ++i) {
     const double n = std::sqrt(sums[kept[i]]);
     double scale = g[static_cast<size_t>(kept[i])] / n;
     if (eps && *eps > 0) scale = g[static_cast<size_t>(kept[i])] / std::max(n, *eps);
     if (!eps && n == 0) scale = 0;
-    worst[kept[i]] = std::max(worst[kept[i]], ulpsApart(ws[i], v[i] * scale, DType::kFloat32));
+    worst[kept[i]] = std::max(worst[kept[i]], ulpsApart(ws[i], vs[i] * scale, dtype));
   }
-  const std::string name = layout.shape.str() + (eps ? " eps " + std::to_string(*eps) : "");
+  const std::string name = layout.shape.str() + " " + core::name(dtype) + (eps ? " eps " + std::to_string(*eps) : "");
   for (size_t i = 0; i < 12; ++i) {
-    check(worst[i] <= 4, "range " + std::to_string(i) + " of " + name + ": w " + std::to_string(worst[i]) + " ulp");
+    check(worst[i] <= (dtype == DType::kFloat32 ? 4 : 1), "range " + std::to_string(i) + " of " + name + ": w " + std::to_string(worst[i]) + " ulp");
     const double apart = ulpsApart(ns[i], std::sqrt(sums[i]), DType::kFloat32);
     check(apart <= 4, "range " + std::to_string(i) + " of " + name + ": n " + std::to_string(apart) + " ulp");
   }
@@ -136,10 +136,12 @@ void nonFinite() {
 
 void testNormEdges() {
   for (const Layout& layout : kLayouts) {
-    ranges(layout, std::nullopt);
-    ranges(layout, 1e-3);
-    ranges(layout, 0.0);
-    ranges(layout, 1e-60);
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      ranges(layout, dtype, std::nullopt);
+      ranges(layout, dtype, 1e-3);
+    }
+    ranges(layout, DType::kFloat32, 0.0);
+    ranges(layout, DType::kFloat32, 1e-60);
     peaks(layout, true);
     peaks(layout, false);
   }

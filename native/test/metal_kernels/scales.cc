@@ -57,6 +57,7 @@ void testScales() {
   }
   scales(all, "mixed");
   scales({{{64, 8, 3}, 6, f, f, std::nullopt}}, "one");
+  scales(std::vector<Part>(100, {{3, 8}, 2, f, f, std::nullopt}), "more than one launch holds");
   scales({{{6, 40}, 2, h, f, 1e-3}, {{6, 40}, 2, b, f, 100.0}, {{6, 40}, 2, f, f, 100.0}}, "eps and float32 g");
   scales({{{6, 40, 3}, 7, f, f, std::nullopt},
           {{3, 70000}, 2, f, f, std::nullopt},

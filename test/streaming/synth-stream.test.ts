@@ -19,6 +19,18 @@ test('synth --stream writes the very file that synth writes, with --algorithm di
   expect(readFileSync(streamed).equals(readFileSync(offline))).toBe(true);
 });
 
+test('the command as people type it leaves the offline file, byte for byte', () => {
+  const files = ['--stream', undefined].map((stream, i) => {
+    const output = folder.file(`typed-${i}.wav`);
+    const args = ['--no', 'weightnorm', 'synth', sample, ...(stream ? [stream] : []), '-o', output, '--algorithm', 'direct'];
+    const { status, stdout } = spawnSync('npx', args, { encoding: 'utf8', env: onCpu });
+    expect([status, stdout]).toEqual([0, expect.stringContaining(output)]);
+    return readFileSync(output);
+  });
+  expect(files[0]?.length).toBeGreaterThan(44);
+  expect(files[0]?.equals(files[1] as Buffer)).toBe(true);
+});
+
 test('with the default algorithm the samples differ by at most one step of 16 bits; the first audio comes early', async () => {
   const [offline, streamed] = [folder.file('a.wav'), folder.file('b.wav')];
   await runCli(['synth', sample, '-o', offline, '--device', 'cpu']);

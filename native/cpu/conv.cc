@@ -34,7 +34,8 @@ class ConvRun {
   void prepareRows(const Chunk& chunk, int64_t input, const std::array<int64_t, 2>& plane, int64_t rows, float* out) const;
   void prepareWhole(const Chunk& chunk, int64_t input, int64_t residue, int64_t rows, float* out) const;
   void finishBlock(const Chunk& chunk, int64_t block, float* sums, float* line) const;
-  void finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows, float* line) const;
+  void finishPhases(const Chunk& chunk, int64_t block, const float* sums, float* line) const;
+  void finishRow(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows, float* line) const;
   void finish(const Chunk& chunk, int64_t channel, int64_t outRow, int64_t outColumn, float* sums, int64_t count) const;
 
   const core::ConvOp& op_;
@@ -47,9 +48,10 @@ class ConvRun {
   struct PhaseRow {
     int64_t before, perChannel, index;  // phases of the classes before, of its class, and its place there
   };
-  std::vector<PhaseRow> phaseRows_;  // of each phase {row, column}
+  std::vector<PhaseRow> phaseRows_;  // of each phase {row, column}, numbered as the plan's residues
   bool wholeRows_;                   // a chunk reads whole input rows, and nothing beside them
-  int64_t planesFloats_, sumsFloats_, rowFloats_;
+  // Of one thread's memory: prepared input, sums, a line of output, and zeros where phases see no input.
+  int64_t planesFloats_, sumsFloats_, lineFloats_, zeroFloats_;
 };
 
 ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
@@ -78,13 +80,16 @@ ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
     const int64_t count = static_cast<int64_t>(c.phases.size());
     for (int64_t i = 0; i < count; ++i) {
       const auto& at = c.phases[static_cast<size_t>(i)].at;
-      phaseRows_[static_cast<size_t>(at[0] * plan_.outStride[1] + at[1])] = {before, count, i};
+      const auto number = [&](size_t a) { return std::ranges::lower_bound(plan_.residues[a], at[a]) - plan_.residues[a].begin(); };
+      phaseRows_[static_cast<size_t>(number(0)) * plan_.residues[1].size() + static_cast<size_t>(number(1))] = {before, count, i};
     }
     before += count;
   }
   planesFloats_ = plan_.inputs * plan_.channelStride;
   sumsFloats_ = plan_.channelBlock * plan_.phases * plan_.width;
-  rowFloats_ = plan_.outStride[1] * plan_.width;
+  lineFloats_ = plan_.outStride[1] * plan_.width;
+  const auto sparse = [&](size_t a) { return static_cast<int64_t>(plan_.residues[a].size()) < plan_.outStride[a]; };
+  zeroFloats_ = sparse(0) || sparse(1) ? plan_.width : 0;
 }
 
 ConvRun::Chunk ConvRun::chunkAt(int64_t index) const {
@@ -99,7 +104,7 @@ ConvRun::Chunk ConvRun::chunkAt(int64_t index) const {
 }
 
 void ConvRun::operator()() const {
-  const Scratch scratch(op_.y.storage->device(), pool_.threads(), planesFloats_ + sumsFloats_ + rowFloats_);
+  const Scratch scratch(op_.y.storage->device(), pool_.threads(), planesFloats_ + sumsFloats_ + lineFloats_ + zeroFloats_);
   std::vector<int64_t> prepared(static_cast<size_t>(pool_.threads()), -1);
   pool_.parallelFor(plan_.tasks.count(), [&](int64_t task, int worker) {
     const int64_t index = plan_.tasks.chunk(task);
@@ -115,13 +120,14 @@ void ConvRun::operator()() const {
 void ConvRun::multiply(const Chunk& chunk, const float* planes, int64_t firstBlock, int64_t lastBlock, float* sums) const {
   const int64_t used = (chunk.count[0] - 1) * plan_.pitch + chunk.count[1];
   const int64_t width = roundUp(used, kernels_.lanes);
+  float* const line = sums + sumsFloats_;
+  std::memset(line + lineFloats_, 0, static_cast<size_t>(zeroFloats_) * sizeof(float));
   for (int64_t block = firstBlock; block < lastBlock; ++block) {
     float* to = sums;
     for (size_t c = 0; c < plan_.classes.size(); ++c) {
       const int64_t terms = static_cast<int64_t>(offsets_[c].size());
       const int64_t rows = channelsOf(plan_, block) * static_cast<int64_t>(plan_.classes[c].phases.size());
       const float* w = weights_ + packedOffset(plan_, chunk.group, block, c);
-      if (terms == 0) std::memset(to, 0, static_cast<size_t>(rows * plan_.width) * sizeof(float));
       for (int64_t row = 0; row < rows;) {
         const int count = rowBlock(rows - row, kernels_);
         kernels_.multiply(planes, offsets_[c].data(), terms, w, count, to, plan_.width, width, false);
@@ -130,7 +136,7 @@ void ConvRun::multiply(const Chunk& chunk, const float* planes, int64_t firstBlo
         row += count;
       }
     }
-    finishBlock(chunk, block, sums, sums + sumsFloats_);
+    finishBlock(chunk, block, sums, line);
   }
 }
 
@@ -184,40 +190,51 @@ void ConvRun::prepareWhole(const Chunk& chunk, int64_t input, int64_t residue, i
   kernels_.gather(row);
 }
 
-// Sums hold [class][channel][phase of the class][width].
 void ConvRun::finishBlock(const Chunk& chunk, int64_t block, float* sums, float* line) const {
+  if (plan_.outStride[0] > 1 || plan_.outStride[1] > 1) return finishPhases(chunk, block, sums, line);
   const int64_t channels = channelsOf(plan_, block);
   for (int64_t c = 0; c < channels; ++c) {
     const int64_t channel = chunk.group * plan_.outputs + block * plan_.channelBlock + c;
-    if (plan_.phases == 1) {
-      float* const row = sums + c * plan_.width;
-      if (plan_.chunks[1] == 1 && plan_.pitch == plan_.positions[1]) {
-        // Whole output rows without gaps between them.
-        finish(chunk, channel, chunk.first[0], 0, row, chunk.count[0] * chunk.count[1]);
-        continue;
-      }
-      for (int64_t q = 0; q < chunk.count[0]; ++q) {
-        finish(chunk, channel, chunk.first[0] + q, chunk.first[1], row + q * plan_.pitch, chunk.count[1]);
-      }
+    float* const row = sums + c * plan_.width;
+    if (plan_.chunks[1] == 1 && plan_.pitch == plan_.positions[1]) {
+      // Whole output rows without gaps between them.
+      finish(chunk, channel, chunk.first[0], 0, row, chunk.count[0] * chunk.count[1]);
       continue;
     }
-    std::vector<const float*> rows(static_cast<size_t>(plan_.outStride[1]));
     for (int64_t q = 0; q < chunk.count[0]; ++q) {
-      for (int64_t phase = 0; phase < plan_.outStride[0]; ++phase) {
-        const int64_t outRow = (plan_.firstQ[0] + chunk.first[0] + q) * plan_.outStride[0] + phase - plan_.crop[0];
-        if (outRow < 0 || outRow >= plan_.out[0]) continue;
-        for (size_t r = 0; r < rows.size(); ++r) {
-          const PhaseRow& at = phaseRows_[static_cast<size_t>(phase) * rows.size() + r];
-          rows[r] = sums + (channels * at.before + c * at.perChannel + at.index) * plan_.width + q * plan_.pitch;
+      finish(chunk, channel, chunk.first[0] + q, chunk.first[1], row + q * plan_.pitch, chunk.count[1]);
+    }
+  }
+}
+
+// Sums hold [class][channel][phase of the class][width]; zeros stand behind the line.
+void ConvRun::finishPhases(const Chunk& chunk, int64_t block, const float* sums, float* line) const {
+  const int64_t channels = channelsOf(plan_, block);
+  const std::vector<int64_t>&rowResidues = plan_.residues[0], &columnResidues = plan_.residues[1];
+  const float* const zeros = line + lineFloats_;
+  std::vector<const float*> rows(static_cast<size_t>(plan_.outStride[1]), zeros);
+  for (int64_t c = 0; c < channels; ++c) {
+    const int64_t channel = chunk.group * plan_.outputs + block * plan_.channelBlock + c;
+    for (int64_t q = 0; q < chunk.count[0]; ++q) {
+      const int64_t start = (plan_.firstQ[0] + chunk.first[0] + q) * plan_.outStride[0] - plan_.crop[0];
+      const int64_t first = std::max(-start, int64_t{0}), last = std::min(plan_.outStride[0], plan_.out[0] - start);
+      size_t row = static_cast<size_t>(std::ranges::lower_bound(rowResidues, first) - rowResidues.begin());
+      for (int64_t phase = first; phase < last; ++phase) {
+        const bool sees = row < rowResidues.size() && rowResidues[row] == phase;
+        for (size_t r = 0; r < columnResidues.size(); ++r) {
+          const PhaseRow& at = phaseRows_[(sees ? row : 0) * columnResidues.size() + r];
+          rows[static_cast<size_t>(columnResidues[r])] =
+              sees ? sums + (channels * at.before + c * at.perChannel + at.index) * plan_.width + q * plan_.pitch : zeros;
         }
-        finishPhases(chunk, channel, outRow, rows.data(), line);
+        row += sees;
+        finishRow(chunk, channel, start + phase, rows.data(), line);
       }
     }
   }
 }
 
 // One output row from the sums of its column phases.
-void ConvRun::finishPhases(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows, float* line) const {
+void ConvRun::finishRow(const Chunk& chunk, int64_t channel, int64_t outRow, const float* const* rows, float* line) const {
   const int64_t stride = plan_.outStride[1];
   kernels_.interleave(rows, static_cast<int>(stride), chunk.count[1], line);
   const int64_t start = (plan_.firstQ[1] + chunk.first[1]) * stride - plan_.crop[1];

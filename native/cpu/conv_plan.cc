@@ -12,55 +12,54 @@ namespace {
 
 using Pair = std::array<int64_t, 2>;
 
-// One axis: the shifts read by the phases of a residue, and the kernel elements behind them.
-struct AxisPhase {
-  int64_t at;
-  std::vector<int64_t> shifts, kernel;
+// The phases of one axis that read the same shifts, and the kernel elements behind these of each.
+struct AxisClass {
+  struct Phase {
+    int64_t at;
+    std::vector<int64_t> kernel;
+  };
+  std::vector<int64_t> shifts;
+  std::vector<Phase> phases;
 };
 
 // A transposed convolution puts x[i] · w[k] at i · stride + k · dilation: phase r reads x[q − (k · dilation − r) / stride].
-std::vector<AxisPhase> transposedPhases(int64_t kernel, int64_t stride, int64_t dilation, int64_t reach) {
-  std::vector<AxisPhase> phases(static_cast<size_t>(stride));
-  for (int64_t r = 0; r < stride; ++r) phases[static_cast<size_t>(r)].at = r;
+// Only phases that read something are listed, at most one for each element of the kernel, however large the stride.
+std::vector<AxisClass> transposedClasses(int64_t kernel, int64_t stride, int64_t dilation, int64_t reach, std::vector<int64_t>* residues) {
+  struct Taps {
+    std::vector<int64_t> shifts, kernel;
+  };
+  std::map<int64_t, Taps> phases;
   for (int64_t k = kernel - 1; k >= 0; --k) {
-    AxisPhase& phase = phases[static_cast<size_t>(k * dilation % stride)];
-    phase.shifts.push_back(reach - k * dilation / stride);
-    phase.kernel.push_back(k);
+    Taps& taps = phases[k * dilation % stride];
+    taps.shifts.push_back(reach - k * dilation / stride);
+    taps.kernel.push_back(k);
   }
-  return phases;
-}
-
-// A number for each phase, the same for phases that read the same shifts.
-std::vector<size_t> groups(const std::vector<AxisPhase>& phases, size_t* count) {
   std::map<std::vector<int64_t>, size_t> known;
-  std::vector<size_t> numbers;
-  for (const AxisPhase& phase : phases) numbers.push_back(known.emplace(phase.shifts, known.size()).first->second);
-  *count = known.size();
-  return numbers;
+  std::vector<AxisClass> classes;
+  for (auto& [at, taps] : phases) {
+    const auto [place, fresh] = known.emplace(taps.shifts, classes.size());
+    if (fresh) classes.push_back({std::move(taps.shifts), {}});
+    classes[place->second].phases.push_back({at, std::move(taps.kernel)});
+    residues->push_back(at);
+  }
+  return classes;
 }
 
-void addClasses(ConvPlan& plan, const std::vector<AxisPhase>& rows, const std::vector<AxisPhase>& columns) {
-  size_t rowGroups, columnGroups;
-  const std::vector<size_t> rowGroup = groups(rows, &rowGroups), columnGroup = groups(columns, &columnGroups);
-  std::vector<size_t> classOf(rowGroups * columnGroups, SIZE_MAX);
-  for (size_t r = 0; r < rows.size(); ++r) {
-    for (size_t q = 0; q < columns.size(); ++q) {
-      const AxisPhase &row = rows[r], &column = columns[q];
-      size_t& c = classOf[rowGroup[r] * columnGroups + columnGroup[q]];
-      if (c == SIZE_MAX) {
-        c = plan.classes.size();
-        plan.classes.emplace_back();
-        for (const int64_t h : row.shifts) {
-          for (const int64_t w : column.shifts) plan.classes[c].taps.push_back({0, {h, w}});
-        }
-      }
+ConvClass crossed(const AxisClass& rows, const AxisClass& columns, int64_t kernelWidth) {
+  ConvClass result;
+  for (const int64_t h : rows.shifts) {
+    for (const int64_t w : columns.shifts) result.taps.push_back({0, {h, w}});
+  }
+  for (const AxisClass::Phase& row : rows.phases) {
+    for (const AxisClass::Phase& column : columns.phases) {
       ConvClass::Phase phase{{row.at, column.at}, {}};
       for (const int64_t h : row.kernel) {
-        for (const int64_t w : column.kernel) phase.kernel.push_back(h * plan.kernel[1] + w);
+        for (const int64_t w : column.kernel) phase.kernel.push_back(h * kernelWidth + w);
       }
-      plan.classes[c].phases.push_back(std::move(phase));
+      result.phases.push_back(std::move(phase));
     }
   }
+  return result;
 }
 
 // Offsets into prepared input are 32 bits, and extreme strides or dilations ask for more than any machine has.
@@ -73,16 +72,9 @@ void requireWorkable(double floats) {
 }
 
 void planTransposed(ConvPlan& plan, const core::ConvOp& op) {
-  std::array<std::vector<AxisPhase>, 2> axes;
+  std::array<std::vector<AxisClass>, 2> axes;
   // A single input step has no next one for the stride to reach.
   const Pair strides{plan.in[0] == 1 ? 1 : op.stride[0], plan.in[1] == 1 ? 1 : op.stride[1]};
-  // Each phase is a list of its own: far more of them than any network has would take minutes and gigabytes to list.
-  constexpr double kMostPhases = 1 << 22;
-  const double wanted = static_cast<double>(strides[0]) * static_cast<double>(strides[1]);
-  if (wanted > kMostPhases)
-    throw core::Error(core::Code::kMemory,
-                      core::format("this transposed convolution's stride of %lld x %lld makes %.3g phases; at most %.0f are supported",
-                                   static_cast<long long>(strides[0]), static_cast<long long>(strides[1]), wanted, kMostPhases));
   for (size_t a = 0; a < 2; ++a) {
     const int64_t stride = strides[a], span = (plan.kernel[a] - 1) * op.dilation[a];
     plan.inStride[a] = 1;
@@ -92,16 +84,19 @@ void planTransposed(ConvPlan& plan, const core::ConvOp& op) {
     plan.firstQ[a] = op.padBegin[a] / stride;
     plan.begin[a] = plan.reach[a] - plan.firstQ[a];
     plan.positions[a] = (plan.out[a] - 1 + op.padBegin[a]) / stride - plan.firstQ[a] + 1;
-    axes[a] = transposedPhases(plan.kernel[a], stride, op.dilation[a], plan.reach[a]);
+    axes[a] = transposedClasses(plan.kernel[a], stride, op.dilation[a], plan.reach[a], &plan.residues[a]);
   }
   plan.planes = {{0, 0}};
-  addClasses(plan, axes[0], axes[1]);
+  for (const AxisClass& rows : axes[0]) {
+    for (const AxisClass& columns : axes[1]) plan.classes.push_back(crossed(rows, columns, plan.kernel[1]));
+  }
 }
 
 void planForward(ConvPlan& plan, const core::ConvOp& op) {
   for (size_t a = 0; a < 2; ++a) {
     plan.inStride[a] = op.stride[a];
     plan.outStride[a] = 1;
+    plan.residues[a] = {0};
     plan.crop[a] = plan.firstQ[a] = 0;
     plan.begin[a] = op.padBegin[a];
     plan.positions[a] = plan.out[a];
@@ -175,6 +170,7 @@ void cutUp(ConvPlan& plan, const ConvKernels& kernels, int threads) {
   if (plan.channelStride % 512 == 0) plan.channelStride += 16;
   requireWorkable(static_cast<double>(plan.channelStride) * static_cast<double>(plan.inputs));
   requireWorkable(static_cast<double>(sumRows) * static_cast<double>(plan.width));
+  requireWorkable(static_cast<double>(plan.outStride[1]) * static_cast<double>(plan.width));
 }
 
 }  // namespace
@@ -190,7 +186,7 @@ ConvPlan::ConvPlan(const core::ConvOp& op, const ConvKernels& kernels, int threa
   inputs = op.x.shape[1] / groups;
   outputs = op.y.shape[1] / groups;
   op.transposed ? planTransposed(*this, op) : planForward(*this, op);
-  phases = outStride[0] * outStride[1];
+  phases = static_cast<int64_t>(residues[0].size() * residues[1].size());
   channelBlock = kernels.rows / std::gcd(static_cast<int64_t>(kernels.rows), phases);
   channelBlock = std::min(channelBlock, outputs);
   channelBlocks = divideUp(outputs, channelBlock);

@@ -17,7 +17,8 @@ struct ConvTap {
 };
 
 // Output phases that read the same taps. A convolution has one class with the phase {0, 0}; a transposed one has a
-// class for each set of its stride[0] · stride[1] phases whose outputs see the input at the same shifts.
+// class for each set of its phases whose outputs see the input at the same shifts. Phases that see no input, of a stride
+// longer than the kernel, are in no class.
 struct ConvClass {
   struct Phase {
     std::array<int64_t, 2> at;    // output index modulo the stride, before the crop
@@ -40,8 +41,9 @@ struct ConvPlan {
   std::array<int64_t, 2> crop, firstQ;         // output index = (firstQ + q) · outStride + phase − crop
   std::array<int64_t, 2> positions;            // planar output positions q of each axis
   std::vector<ConvClass> classes;
-  std::vector<std::array<int64_t, 2>> planes;  // residues of the input stride
-  int64_t phases;                              // outStride[0] · outStride[1]
+  std::vector<std::array<int64_t, 2>> planes;    // residues of the input stride
+  std::array<std::vector<int64_t>, 2> residues;  // output indices modulo outStride that see any input, ascending
+  int64_t phases;                                // residues[0] · residues[1]: of all classes
 
   std::array<int64_t, 2> chunk;             // planar output positions of one chunk
   std::array<int64_t, 2> chunks;            // how many

@@ -6,6 +6,7 @@
 
 #include "conv_reference.h"
 #include "cpu/conv_kernels.h"
+#include "cpu/conv_plan.h"
 #include "cpu/conv_winograd.h"
 #include "testing.h"
 
@@ -287,6 +288,35 @@ void extremes(const char* isa) {
   run(c, c.make(random), isa, one, many);
 }
 
+// A plan costs what the kernel costs, however many phases a stride has: those that see no input are not listed.
+void longStrides(const char* isa) {
+  cpu::Pool one(1), many(2);
+  std::mt19937 random(3);
+  Case c;
+  c.flat = false, c.transposed = true, c.inputs = 3, c.outputs = 5;
+  c.size = {3, 4}, c.kernel = {2, 3};
+  const struct {
+    Pair stride, dilation, padBegin, padEnd;
+  } shapes[] = {
+      {{70, 5}, {1, 1}, {0, 0}, {0, 0}},
+      {{9, 40}, {4, 17}, {3, 60}, {12, 9}},
+      {{64, 64}, {64, 32}, {0, 0}, {60, 60}},
+      {{2048, 2}, {1, 2}, {2000, 1}, {2000, 0}},
+      // Rows 2⁴⁰ apart, of which padding leaves those about the middle one.
+      {{int64_t{1} << 40, 3}, {1, 1}, {(int64_t{1} << 40) - 3, 0}, {(int64_t{1} << 40) - 2, 0}},
+  };
+  for (const auto& s : shapes) {
+    c.stride = s.stride, c.dilation = s.dilation, c.padBegin = s.padBegin, c.padEnd = s.padEnd;
+    ConvOp op = c.make(random);
+    addOptions(op, random);
+    run(c, op, isa, one, many);
+    size_t elements = 0;
+    const cpu::ConvPlan plan(op, cpu::get_convKernels(), 7);
+    for (const cpu::ConvClass& k : plan.classes) elements += k.phases.size() * k.taps.size();
+    check(plan.phases <= 6 && elements == 6, c.str(isa) + ": " + std::to_string(plan.phases) + " phases for 6 elements of the kernel");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -299,6 +329,7 @@ int main(int argc, char** argv) {
     longReductions(name(isa));
     directIsLocal(name(isa));
     extremes(name(isa));
+    longStrides(name(isa));
   });
   return report("native-conv");
 }

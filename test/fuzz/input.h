@@ -19,10 +19,13 @@ using core::DType;
 using core::Shape;
 using core::Tensor;
 
-inline void require(bool holds, const std::string& what) {
+inline void require(bool holds, const char* what) {
   if (holds) return;
-  std::fprintf(stderr, "BROKEN PROMISE: %s\n", what.c_str());
+  std::fprintf(stderr, "BROKEN PROMISE: %s\n", what);
   std::abort();
+}
+inline void require(bool holds, const std::string& what) {
+  require(holds, what.c_str());
 }
 
 class Input {

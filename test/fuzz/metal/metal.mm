@@ -124,35 +124,49 @@ void agree(const Result& a, const Result& b, bool exact) {
           "both devices agree: " + std::to_string(std::sqrt(difference / size)));
 }
 
-// Launches for shapes of any size, none of which runs.
+// Launches of one weight norm and its gradients for shapes up to what no machine has memory for, none of which runs.
 void plans(Input& input) {
   const Shape shape = input.shape(input.flag(), 1, core::kMaxRank);
+  if (shape.size() > int64_t{1} << 40) return;
+  const auto elements = static_cast<uint64_t>(shape.size());
   const core::Nest nest(shape, static_cast<uint32_t>(input.within(0, (1 << shape.rank()) - 1)));
-  const auto width = static_cast<uint32_t>(int64_t{1} << input.within(0, 3));
+  const auto output = static_cast<metal::NormRule::Output>(input.within(0, 2));
+  const auto rule = metal::normRule(input.dtype(), input.eps(), output);
   const auto threads = static_cast<uint32_t>(input.within(1, 32) * 32);
-  if (const auto columns = metal::columnNest(nest)) {
-    require(columns->batches * columns->rows * columns->kept * columns->run == shape.size(), "a column nest holds the shape's elements");
-    if (columns->kept * columns->run % width == 0) {
-      if (const auto launch = metal::columnLaunch(*columns, width, threads)) {
-        const auto& p = launch->params;
-        require(launch->threads >= 1 && launch->threads <= std::max(threads, 32u) && p.lanes * p.depth <= launch->threads,
-                "threads fit a threadgroup");
-        require(launch->board <= 32768 && launch->groups >= 1, "threadgroup memory fits");
-        require(static_cast<uint64_t>(p.strip) * p.strips >= p.columns && p.strip % p.run == 0, "strips of whole norms cover the columns");
+  const auto limit = [&](const std::string&, const std::string&) { return threads; };
+  const DType dtype = input.dtype();
+  for (const metal::NormPlan& plan : {metal::planNorm(nest, dtype, rule, limit), metal::planBackward(nest, dtype, rule, limit)}) {
+    require(plan.dispatches.size() == (plan.partialBytes > 0 ? 2 : 1), "partial results are of two dispatches");
+    for (const metal::NormDispatch& one : plan.dispatches) {
+      require(one.threads >= 32 && one.threads <= threads && one.threads % 32 == 0, "threads are whole simdgroups that fit");
+      require(one.board <= 32768 && one.groups[0] >= 1 && one.groups[1] >= 1, "a launch that Metal takes");
+      if (const auto* p = std::get_if<metal::RowsParams>(&one.params)) {
+        require(p->rows * p->columns == elements, "rows hold the elements");
+        require(
+            one.kernel.find("_simd_") == std::string::npos ? one.groups[0] == p->rows : one.groups[0] * (one.threads / p->lanes) >= p->rows,
+            "every row has threads");
+      } else if (const auto* p = std::get_if<metal::SplitParams>(&one.params)) {
+        require(p->columns * static_cast<uint64_t>(nest.kept) == elements && one.groups[1] == static_cast<uint64_t>(nest.kept),
+                "split rows hold the elements");
+        require(uint64_t{p->length} * p->parts >= p->columns && uint64_t{p->length} * (p->parts - 1) < p->columns,
+                "parts cover a row, none is empty");
+        require(plan.partialBytes >= uint64_t{p->parts} * static_cast<uint64_t>(nest.kept) * 16, "partial results have room");
+      } else if (const auto* p = std::get_if<metal::ColumnsParams>(&one.params)) {
+        require(p->norms * p->rows * p->run == elements && p->kept * p->run == p->columns, "columns hold the elements");
+        require(uint64_t{p->strip} * p->strips >= p->columns && uint64_t{p->strip} * (p->strips - 1) < p->columns && p->strip % p->run == 0,
+                "strips of whole norms cover the columns");
+        require(uint64_t{p->length} * p->parts >= p->rows && uint64_t{p->length} * (p->parts - 1) < p->rows, "parts cover the rows");
+        require(p->lanes * p->depth <= one.threads && p->strip / p->run <= one.threads, "every lane and every norm has a thread");
+        require(one.groups[0] == p->norms / p->kept * p->strips, "every strip has a threadgroup");
+        require(plan.partialBytes == 0 || plan.partialBytes >= p->norms * p->parts * 8, "partial results have room");
+      } else {
+        const auto& nested = std::get<metal::NestParams>(one.params);
+        uint64_t product = 1;
+        for (int i = 0; i < 4; ++i) product *= nested.keptSize[i] * nested.reducedSize[i];
+        require(product == elements && one.groups[0] == static_cast<uint64_t>(nest.kept), "a nest's parameters hold the elements");
       }
     }
   }
-  if (const auto split = metal::splitRows(nest.kept, nest.reduced, width)) {
-    require(static_cast<uint64_t>(split->length) * split->parts >= split->columns &&
-                static_cast<uint64_t>(split->length) * (split->parts - 1) < split->columns,
-            "parts cover a row, none is empty");
-    require(split->length % width == 0, "parts are whole chunks");
-  }
-  const metal::NestParams params = metal::nestParams(nest);
-  uint64_t elements = 1;
-  for (int i = 0; i < 4; ++i) elements *= params.keptSize[i] * params.reducedSize[i];
-  require(elements == static_cast<uint64_t>(shape.size()), "a nest's parameters hold the shape's elements");
-  require(metal::wholeSimdgroups(input.within(1, int64_t{1} << 40), threads) % 32 == 0, "whole simdgroups");
 }
 
 // Kernels are found by name; a name that is not there is an error, whatever it is.
@@ -182,17 +196,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const uint8_t kind = data[0] % 8;
   ++data, --size;
-  if (kind < 2) {
+  @autoreleasepool {
+    if (kind >= 2) {
+      compare(data, size);
+      return 0;
+    }
     Input input(data, size);
     try {
       kind == 0 ? plans(input) : lookup(input);
     } catch (const core::Error& error) {
       require(error.code() == core::Code::kMemory, "a shape is refused for its size alone");
     }
-    return 0;
-  }
-  @autoreleasepool {
-    compare(data, size);
   }
   return 0;
 }

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "../msl/abi.h"
@@ -101,9 +102,11 @@ std::string contentHash(const std::string& content) {
 
 const std::string& headerText() {
   static const std::string text = [] {
+    std::set<fs::path> files;
+    for (const auto& entry : fs::recursive_directory_iterator(headers()))
+      if (entry.is_regular_file()) files.insert(entry.path());
     std::string all;
-    for (const char* name : {"abi.h", "types.h", "math.h", "simdgroup.h", "atomic.h", "simdgroup_matrix.h", "entry.h"})
-      all += readFile(headers() / name);
+    for (const auto& file : files) all += readFile(file);
     return all;
   }();
   return text;
@@ -124,7 +127,7 @@ std::string codeFlags(const CompileOptions& options) {
 
 std::string preprocessFlags(const CompileOptions& options) {
   return "-x c++ -std=c++14 -nostdinc -undef -D__METAL__=1 -D__METAL_MACOS__=1 -D__APPLE__=1 -D__METAL_VERSION__=" +
-         std::to_string(options.languageVersion * 10) + " -I" + quoted((headers() / "stubs").string()) + options.macros;
+         std::to_string(options.languageVersion * 10) + options.macros;
 }
 
 // One build in a directory of its own; the finished library is renamed into the cache.
@@ -143,7 +146,8 @@ class Build {
     const fs::path metal = work_ / "program_source", preprocessed = work_ / "k.ii", rewritten = work_ / "k.cc", library = work_ / "k.so";
     writeFile(metal, source);
     const std::string inWork = "cd " + quoted(work_.string()) + " && " + compilerName() + " ";
-    ProcessResult result = runCommand(inWork + "-E " + preprocessFlags(options) + " program_source -o k.ii");
+    ProcessResult result =
+        runCommand(inWork + "-E " + preprocessFlags(options) + " -I" + quoted((headers() / "stubs").string()) + " program_source -o k.ii");
     if (result.status) return result.output;
     const Rewritten text = rewrite(readFile(preprocessed));
     if (!text.error.empty()) return text.error + "\n";
@@ -179,8 +183,8 @@ Compiled compile(const std::string& requestedSource, const CompileOptions& reque
   const auto start = std::chrono::steady_clock::now();
   CompileOptions options = requested;
   options.fastMath |= setting(Setting::kFastMath) != 0;
-  const std::string key =
-      contentHash(kRewriterHash + codeFlags(options) + preprocessFlags(options) + headerText() + ownLibrary().string() + source);
+  // What is compiled, not where: every build of this double shares the cache.
+  const std::string key = contentHash(kRewriterHash + codeFlags(options) + preprocessFlags(options) + headerText() + source);
   const fs::path cache = cacheDirectory(), target = cache / (key + ".so");
   Compiled compiled{target.string(), "", 0, fs::exists(target)};
   if (!compiled.cached) compiled.log = Build(cache, key).run(source, options, target);

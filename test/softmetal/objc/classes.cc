@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -13,6 +14,13 @@
 #include "runtime.h"
 
 namespace {
+struct CacheEntry {
+  ObjcClass* cls;
+  Selector selector;
+  void* implementation;
+  auto operator<=>(const CacheEntry&) const = default;
+};
+
 struct Registry {
   std::recursive_mutex mutex;
   std::unordered_set<std::string> selectors;
@@ -20,6 +28,7 @@ struct Registry {
   std::unordered_map<ObjcClass*, std::vector<ObjcMethodList*>> categoryMethods;  // newest first
   std::unordered_map<ObjcClass*, std::vector<ObjcProtocolList*>> categoryProtocols;
   std::unordered_set<ObjcClass*> realized;
+  std::set<CacheEntry> cached;  // kept for good: a message send may be reading any of them without the lock
 };
 
 // Never destroyed: modules unload in any order at exit.
@@ -30,11 +39,6 @@ Registry& registry() {
 
 using Lock = std::lock_guard<std::recursive_mutex>;
 
-struct CacheEntry {
-  ObjcClass* cls;
-  Selector selector;
-  void* implementation;
-};
 constexpr size_t kCacheSize = 4096;  // CACHE_MASK in message_x86_64.S
 }  // namespace
 
@@ -42,7 +46,7 @@ extern "C" {
 void* _objc_empty_cache;
 void* _objc_empty_vtable;
 // Entries are immutable and never freed, so readers need no lock.
-std::atomic<CacheEntry*> softmetal_objc_cache[kCacheSize];
+std::atomic<const CacheEntry*> softmetal_objc_cache[kCacheSize];
 }
 
 namespace {
@@ -189,7 +193,7 @@ void softmetal_objc_unregister(const ObjcImage* image) {
 
 void* softmetal_objc_find_method(ObjcClass* cls, Selector selector) {
   const size_t slot = cacheSlot(cls, selector);
-  if (CacheEntry* entry = softmetal_objc_cache[slot].load(); entry && entry->cls == cls && entry->selector == selector)
+  if (const CacheEntry* entry = softmetal_objc_cache[slot].load(); entry && entry->cls == cls && entry->selector == selector)
     return entry->implementation;
   Lock lock(registry().mutex);
   for (ObjcClass* c = cls; c; c = c->superclass) {
@@ -199,7 +203,7 @@ void* softmetal_objc_find_method(ObjcClass* cls, Selector selector) {
         if (!found) found = findIn(list, selector);
     if (!found) found = objc::ownMethod(c, selector);
     if (!found) continue;
-    softmetal_objc_cache[slot].store(new CacheEntry{cls, selector, found});
+    softmetal_objc_cache[slot].store(&*registry().cached.insert({cls, selector, found}).first);
     return found;
   }
   return nullptr;

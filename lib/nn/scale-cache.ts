@@ -35,12 +35,15 @@ function scaling(norm: NormedWeight): 'output' | 'input' | null {
   return norm.frame.scaling(kept);
 }
 
-/** Computes the scales of every stale layer on the device of `norm` in one operation. */
+/**
+ * Computes stale scales: on a GPU those of every stale layer of the device in one operation. The CPU computes a layer's as it
+ * packs the layer's weight, so looking for others would only make its first convolution wait.
+ */
 function refresh(norm: NormedWeight): Tensor {
   norm.check();
   const stale = [norm];
   // A failed parameter fails the operation it takes part in, so its layer computes alone.
-  if (!poisoned(norm)) for (const other of staleBeside(norm)) stale.push(other);
+  if (norm.v.device.info.type !== 'cpu' && !poisoned(norm)) for (const other of staleBeside(norm)) stale.push(other);
   const copies: Tensor[] = [];
   try {
     const made = untracked(() =>

@@ -17,6 +17,14 @@ Storage::~Storage() {
 }
 
 Buffer& Storage::buffer() {
+  if (deferred_) {
+    deferred_->run();
+    settle();
+  }
+  return memory();
+}
+
+Buffer& Storage::memory() {
   if (!buffer_) buffer_ = device_->allocate(bytes_);
   return *buffer_;
 }

@@ -24,6 +24,13 @@ struct Derived {
   virtual ~Derived() = default;
 };
 
+// How a storage's values are made once somebody needs them.
+struct Deferred {
+  virtual ~Deferred() = default;
+  // Fills Storage::memory().
+  virtual void run() = 0;
+};
+
 // The bytes behind one or more tensors. Written by exactly one queued operation, never changed afterwards:
 // a rewrite makes a new Storage, so a storage's identity is also its version.
 // Its bytes are accounted with the device from construction; the Buffer appears when the writing operation runs,
@@ -40,8 +47,16 @@ class Storage {
   uint64_t id() const { return id_; }
   Device& device() const { return *device_; }
 
-  // [queue] The memory, allocated on first use; throws ERR_MEMORY.
+  // [queue] The memory, allocated on first use and holding the values, which are made now if they were deferred;
+  // throws ERR_MEMORY.
   Buffer& buffer();
+
+  // [queue] The same, whatever it holds yet.
+  Buffer& memory();
+  // [queue] Leaves the values to whoever asks for the buffer, or fills the memory on the way to something else and settles.
+  void defer(std::unique_ptr<Deferred> values) { deferred_ = std::move(values); }
+  Deferred* deferred() const { return deferred_.get(); }
+  void settle() { deferred_.reset(); }
 
   // First failure wins. Any thread.
   void fail(FailurePtr failure);
@@ -49,6 +64,7 @@ class Storage {
 
   // [queue] Derived data by key (layout, group count, …); nullptr if absent.
   Derived* derived(uint64_t key) const;
+  bool hasDerived() const { return !derived_.empty(); }
   Derived* keep(uint64_t key, std::unique_ptr<Derived> data);
 
  private:
@@ -57,6 +73,7 @@ class Storage {
   uint64_t id_;
   std::map<uint64_t, std::unique_ptr<Derived>> derived_;
   std::unique_ptr<Buffer> buffer_;
+  std::unique_ptr<Deferred> deferred_;
   mutable std::mutex mutex_;
   FailurePtr failure_;
 };

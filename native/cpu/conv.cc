@@ -42,8 +42,8 @@ class ConvRun {
   Pool& pool_;
   const ConvKernels& kernels_;
   const ConvPlan plan_;
+  const float* weights_;  // packed before the operands ask for the scale, which that may compute
   const ConvOperands operands_;
-  const float* weights_;
   std::vector<std::vector<int32_t>> offsets_;  // of each class, one for each (input channel, tap)
   struct PhaseRow {
     int64_t before, perChannel, index;  // phases of the classes before, of its class, and its place there
@@ -59,8 +59,8 @@ ConvRun::ConvRun(const core::ConvOp& op, Pool& pool)
       pool_(pool),
       kernels_(get_convKernels()),
       plan_(op, kernels_, pool.threads()),
-      operands_(op),
-      weights_(packConv(op, plan_, kernels_, pool)) {
+      weights_(packConv(op, plan_, kernels_, pool)),
+      operands_(op) {
   for (const ConvClass& c : plan_.classes) {
     std::vector<int32_t> offsets;
     offsets.reserve(static_cast<size_t>(plan_.inputs) * c.taps.size());

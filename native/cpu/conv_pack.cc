@@ -9,6 +9,10 @@ namespace weightnorm::cpu {
 
 namespace {
 
+// Input channels of a transposed weight are further apart than hardware fetches ahead.
+constexpr int64_t kInputsAhead = 12;
+constexpr int64_t kLineFloats = 16;
+
 // Terms per output channel of one class, over all its phases.
 int64_t channelTerms(const ConvPlan& plan, const ConvClass& c) {
   return plan.inputs * static_cast<int64_t>(c.taps.size() * c.phases.size());
@@ -37,7 +41,7 @@ void packClass(const ConvPlan& plan, const ConvClass& c, const ConvKernels& kern
       const float* lines[8];
       for (int r = 0; r < rows; ++r) lines[r] = source.weight + (firstChannel + row + r) * source.outputStride;
       kernels.interleave(lines, rows, plan.inputs * taps, out);
-    } else {
+    } else if (taps > 0) {
       // Input channels outermost, as a transposed weight lies: each gives the same places, one input channel further.
       places.clear();
       for (int64_t t = 0; t < taps; ++t) {
@@ -47,9 +51,13 @@ void packClass(const ConvPlan& plan, const ConvClass& c, const ConvKernels& kern
                            c.phases[static_cast<size_t>((row + r) % phases)].kernel[static_cast<size_t>(t)]);
         }
       }
+      const auto [least, most] = std::minmax_element(places.begin(), places.end());
       const float* w = source.weight;
       float* to = out;
       for (int64_t i = 0; i < plan.inputs; ++i, w += source.inputStride, to += taps * rows) {
+        const float* const ahead = w + kInputsAhead * source.inputStride;
+        for (int64_t at = *least; at <= *most; at += kLineFloats) __builtin_prefetch(ahead + at);
+        __builtin_prefetch(ahead + *most);
         for (size_t p = 0; p < places.size(); ++p) to[p] = w[places[p]];
       }
     }
@@ -81,7 +89,8 @@ const float* packConv(const core::ConvOp& op, const ConvPlan& plan, const ConvKe
               plan.outputs, plan.kernel[0], plan.kernel[1], plan.channelBlock, static_cast<int64_t>(op.weight.dtype)};
   if (op.transposed) key.insert(key.end(), {plan.outStride[0], plan.outStride[1], op.dilation[0], op.dilation[1]});
   const int64_t total = plan.groups * plan.outputs * allTerms(plan);
-  return packed(op.weight, key, total, [&](float* out) {
+  // A transposed weight's rows are input channels.
+  return packed(op.weight, op.transposed ? core::Tensor() : op.scale, key, total, [&](float* out, const auto& rowsRead) {
     const int64_t elements = plan.kernel[0] * plan.kernel[1];
     const int64_t perGroup = plan.inputs * plan.outputs * elements;
     const bool wide = op.weight.dtype == core::DType::kFloat32;
@@ -99,6 +108,8 @@ const float* packConv(const core::ConvOp& op, const ConvPlan& plan, const ConvKe
       const int64_t group = index / plan.channelBlocks, block = index % plan.channelBlocks;
       Source source = layout;
       source.weight = weight + group * perGroup;
+      const int64_t first = group * plan.outputs + block * plan.channelBlock;
+      rowsRead(first, first + channelsOf(plan, block));
       for (size_t c = 0; c < plan.classes.size(); ++c) {
         packClass(plan, plan.classes[c], kernels, source, block * plan.channelBlock, channelsOf(plan, block),
                   out + packedOffset(plan, group, block, c));

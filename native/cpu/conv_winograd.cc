@@ -17,7 +17,7 @@ constexpr int64_t kLargestDilation = 16;
 class WinogradRun {
  public:
   WinogradRun(const core::ConvOp& op, Pool& pool)
-      : op_(op), pool_(pool), s_(op, pool.threads()), operands_(op), weights_(packWinograd(op, s_, pool)) {
+      : op_(op), pool_(pool), s_(op, pool.threads()), weights_(packWinograd(op, s_, pool)), operands_(op) {
     offsets_.reserve(static_cast<size_t>(s_.terms()));
     for (int64_t i = 0; i < s_.inputs; ++i) {
       for (int64_t g = 0; g < s_.tapGroups; ++g) offsets_.push_back(static_cast<int32_t>(i * s_.planeStride + g * s_.dilation));
@@ -105,8 +105,8 @@ class WinogradRun {
   const core::ConvOp& op_;
   Pool& pool_;
   const WinogradPlan s_;
+  const float* weights_;  // packed before the operands ask for the scale, which that may compute
   const ConvOperands operands_;
-  const float* weights_;
   std::vector<int32_t> offsets_;  // of each (input channel, tap group) within a point
   int64_t transformedFloats_, lineFloats_, streamFloats_, sumFloats_;
 };

@@ -6,6 +6,7 @@
 
 #include "core/backend.h"
 #include "cpu/cpu_device.h"
+#include "cpu/row_scales.h"
 
 namespace weightnorm::cpu {
 
@@ -30,16 +31,21 @@ class Packed final : public core::Derived {
   float* data_ = nullptr;
 };
 
-// The packed form of `weight` for this key, made by fill(float*) if it is not there yet. [queue]
+// The packed form of `weight` for this key, made by fill(float*, rows) if it is not there yet. It calls rows(first, last)
+// before it reads these rows of the weight, on any thread, each row once: `scale` (may be absent) may be computed by it. [queue]
 template <class Fill>
-float* packed(const core::Tensor& weight, const PackKey& key, int64_t floats, const Fill& fill) {
+float* packed(const core::Tensor& weight, const core::Tensor& scale, const PackKey& key, int64_t floats, const Fill& fill) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const int64_t part : key) hash = (hash ^ static_cast<uint64_t>(part)) * 0x100000001b3u;
   if (auto* found = dynamic_cast<Packed*>(weight.storage->derived(hash)); found && found->key() == key) {
     return found->data();
   }
   auto made = std::make_unique<Packed>(weight.storage->device(), key, floats);
-  fill(made->data());
+  const RowScales* const scales = RowScales::of(scale, weight);
+  fill(made->data(), [scales](int64_t first, int64_t last) {
+    if (scales) scales->rows(first, last);
+  });
+  if (scales) scale.storage->settle();
   return static_cast<Packed*>(weight.storage->keep(hash, std::move(made)))->data();
 }
 

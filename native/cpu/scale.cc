@@ -6,6 +6,7 @@
 #include "cpu/cpu_device.h"
 #include "cpu/nest_tasks.h"
 #include "cpu/norm_scale.h"
+#include "cpu/row_scales.h"
 
 namespace weightnorm::cpu {
 
@@ -40,6 +41,7 @@ void scale(const core::ScaleOp& op, Pool& pool) {
   std::vector<int64_t> firstTask;
   int64_t tasks = 0;
   for (const core::ScaleOp::Segment& segment : op.segments) {
+    if (RowScales::defer(segment, pool)) continue;
     works.emplace_back(segment);
     firstTask.push_back(tasks);
     tasks += works.back().plan.tasks();

@@ -141,30 +141,56 @@ WN_INLINE void weightPoints(const VecD (&x)[4], const WinogradFactors& factors, 
   w[Points - 1] = x[tapsOf(Points) - 1];
 }
 
-// One group of `taps` taps of every row; taps it lacks are zero.
+// One group of Taps taps of a full row block; taps it lacks are zero. The next row block's place is fetched meanwhile.
+template <int Points, int Taps>
+WN_INLINE void fullGroup(const float* mixed, const WinogradFactors& factors, int64_t pointStride, float* w) {
+#pragma GCC unroll 4
+  for (int r = 0; r < kMaxRows; r += kLanesD) {
+    VecD x[4], t[Points];
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) x[k] = k < Taps ? loadWide(mixed + k * kMaxRows + r) : zeroD();
+    weightPoints<Points>(x, factors, t);
+#pragma GCC unroll 8
+    for (int j = 0; j < Points; ++j) storeWide(w + j * pointStride + r, t[j]);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < Points; ++j) __builtin_prefetch(w + (Points + j) * pointStride, 1);
+}
+
+// Groups of full taps, then one of Rest.
+template <int Points, int Rest>
+void fullBlock(const float* mixed, int64_t inputs, int64_t kernel, const WinogradFactors& factors, int64_t pointStride, float* w) {
+  constexpr int kTaps = static_cast<int>(tapsOf(Points));
+  const int64_t groups = kernel / kTaps;
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t g = 0; g < groups; ++g, mixed += kTaps * kMaxRows, w += kMaxRows) {
+      fullGroup<Points, kTaps>(mixed, factors, pointStride, w);
+    }
+    if constexpr (Rest > 0) {
+      fullGroup<Points, Rest>(mixed, factors, pointStride, w);
+      mixed += Rest * kMaxRows;
+      w += kMaxRows;
+    }
+  }
+}
+
+// One group of `taps` taps of fewer rows.
 template <int Points>
 WN_INLINE void weightGroup(const float* mixed, int taps, int rows, const WinogradFactors& factors, int64_t pointStride, float* w) {
-  VecD x[4], t[Points];
-  if (rows >= kLanesD) {
-    for (int r = 0; r < rows; r += kLanesD) {
-#pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) x[k] = k < taps ? loadWide(mixed + k * rows + r) : zeroD();
-      weightPoints<Points>(x, factors, t);
-#pragma GCC unroll 8
-      for (int j = 0; j < Points; ++j) storeWide(w + j * pointStride + r, t[j]);
+  for (int first = 0; first < rows; first += kLanesD) {
+    const int count = rows - first < kLanesD ? rows - first : kLanesD;
+    VecD x[4], t[Points];
+    for (int k = 0; k < 4; ++k) {
+      float lanes[kLanesD] = {};
+      for (int r = 0; k < taps && r < count; ++r) lanes[r] = mixed[k * rows + first + r];
+      x[k] = loadWide(lanes);
     }
-    return;
-  }
-  for (int k = 0; k < 4; ++k) {
-    float lanes[kLanesD] = {};
-    for (int r = 0; k < taps && r < rows; ++r) lanes[r] = mixed[k * rows + r];
-    x[k] = loadWide(lanes);
-  }
-  weightPoints<Points>(x, factors, t);
-  for (int j = 0; j < Points; ++j) {
-    float lanes[kLanesD];
-    storeWide(lanes, t[j]);
-    for (int r = 0; r < rows; ++r) w[j * pointStride + r] = lanes[r];
+    weightPoints<Points>(x, factors, t);
+    for (int j = 0; j < Points; ++j) {
+      float lanes[kLanesD];
+      storeWide(lanes, t[j]);
+      for (int r = 0; r < count; ++r) w[j * pointStride + first + r] = lanes[r];
+    }
   }
 }
 
@@ -172,14 +198,22 @@ template <int Points>
 void weightsOf(const float* mixed, int64_t inputs, int64_t kernel, int rows, const WinogradFactors& factors, int64_t pointStride,
                float* w) {
   constexpr int64_t kTaps = tapsOf(Points);
+  if (rows == kMaxRows) {
+    switch (kernel % kTaps) {
+      case 0:
+        return fullBlock<Points, 0>(mixed, inputs, kernel, factors, pointStride, w);
+      case 1:
+        return fullBlock<Points, 1>(mixed, inputs, kernel, factors, pointStride, w);
+      case 2:
+        return fullBlock<Points, 2>(mixed, inputs, kernel, factors, pointStride, w);
+      default:
+        return fullBlock<Points, 3>(mixed, inputs, kernel, factors, pointStride, w);
+    }
+  }
   for (int64_t i = 0; i < inputs; ++i) {
     for (int64_t tap = 0; tap < kernel; tap += kTaps, w += rows) {
       const int64_t left = kernel - tap;
-      if (left >= kTaps) {
-        weightGroup<Points>(mixed + tap * rows, kTaps, rows, factors, pointStride, w);
-      } else {
-        weightGroup<Points>(mixed + tap * rows, static_cast<int>(left), rows, factors, pointStride, w);
-      }
+      weightGroup<Points>(mixed + tap * rows, static_cast<int>(left < kTaps ? left : kTaps), rows, factors, pointStride, w);
     }
     mixed += kernel * rows;
   }

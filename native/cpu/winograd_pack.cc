@@ -70,12 +70,13 @@ class WeightTransform {
 const float* packWinograd(const core::ConvOp& op, const WinogradPlan& s, Pool& pool) {
   const PackKey key{'w', s.rows, s.groups, s.inputs, s.outputs, s.kernel, static_cast<int64_t>(op.weight.dtype)};
   const int64_t perOutput = s.points * s.terms();
-  return packed(op.weight, key, s.groups * s.outputs * perOutput, [&](float* out) {
+  return packed(op.weight, op.scale, key, s.groups * s.outputs * perOutput, [&](float* out, const auto& rowsRead) {
     const WeightTransform transform(op, s);
     const Scratch scratch(op.weight.storage->device(), pool.threads(), transform.scratchFloats());
     pool.parallelFor(s.groups * s.blocks, [&](int64_t index, int worker) {
       const int64_t first = index / s.blocks * s.outputs + index % s.blocks * s.rows;
       const int64_t last = std::min(first + s.rows, (index / s.blocks + 1) * s.outputs);
+      rowsRead(first, last);
       for (int64_t channel = first; channel < last;) {
         const int rows = rowsAtOnce(last - channel, s.rows);
         transform(channel, rows, scratch.of(worker), out + channel * perOutput);

@@ -30,7 +30,7 @@ describe.each(devices)('cached scales on %s', (_, device) => {
     }
   }
 
-  test('all stale layers are computed in one operation, and none again', () => {
+  test('all stale layers are computed in one operation on a GPU, each in its own on the CPU, and none again', () => {
     const net = new nn.Sequential(
       layer(1),
       new nn.WeightNormConv1d(6, 4, 1, { device }),
@@ -40,8 +40,13 @@ describe.each(devices)('cached scales on %s', (_, device) => {
     const other = layer(2);
     // Layers of earlier tests that nobody collected yet may take part, too.
     const first = scaleCalls(() => net.forward(x));
-    expect(first.length).toBe(1);
-    expect(first[0]).toBeGreaterThanOrEqual(5);
+    if (device.info.type === 'cpu') {
+      expect(first).toEqual([1, 1, 1, 1]);
+      expect(scaleCalls(() => void [net.forward(x), other.forward(x)])).toEqual([1]);
+    } else {
+      expect(first.length).toBe(1);
+      expect(first[0]).toBeGreaterThanOrEqual(5);
+    }
     expect(scaleCalls(() => void [net.forward(x), other.forward(x)])).toEqual([]);
   });
 

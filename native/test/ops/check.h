@@ -47,6 +47,7 @@ void testPool();
 void testDevice();
 void testWeightNorm();
 void testWeightNormEdges();
+void testRowScales();
 void testElementwise();
 void testMoves();
 

@@ -1,7 +1,7 @@
-import path from 'node:path';
 import { type audio, Device } from 'weightnorm';
 import { values } from '../support/random';
 import { frames, join, smallVocoder } from '../support/small-vocoders';
+import { controlFile } from '../support/softmetal';
 
 /** What test/softmetal/node/control.cc offers. */
 interface Control {
@@ -9,7 +9,7 @@ interface Control {
   reset(): void;
   takeViolations(): string;
 }
-const control: Control = require(path.resolve(__dirname, '..', '..', 'build', 'softmetal', 'softmetal_control.node'));
+const control: Control = require(controlFile);
 const device = Device.get('metal');
 const vocoder = smallVocoder('V3', device, 'direct');
 const mel = { data: values(5 * 14, 5, 'float32', 2), mels: 5, frames: 14 };

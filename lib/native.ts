@@ -8,6 +8,10 @@ export type NativeTensor = { readonly __nativeTensor: unique symbol };
 /** A device's queue in this environment: an opaque external value. */
 export type NativeQueue = { readonly __nativeQueue: unique symbol };
 
+/** A push of a stream, to be repeated: an opaque external value. It keeps no tensor alive. */
+export type NativeTemplate = { readonly __nativeTemplate: unique symbol };
+export type NativePush = [output: NativeTensor | null, after: NativeTensor | null, template: NativeTemplate | null];
+
 /** What a device is; see {@link Device.info}. */
 export interface DeviceInfo {
   type: 'metal' | 'cpu';
@@ -99,14 +103,15 @@ export interface Addon {
    * step: kind (0 hold, 1 input, 2 copy, 3 convolution), slot of its value (−1: the output), channels, new time steps; those that
    * `before` kept and where; those that are kept of its end, and where; slot, start and length of x, residual
    * and running sum (slot −1: absent); the geometry; kind, parameter and log-scale flag of the activations before and after.
-   * `tensors`: weight, bias, scale and the activations' alphas of each convolution. Gives the output and what is kept.
+   * `tensors`: weight, bias, scale and the activations' alphas of each convolution. Gives the output and what is kept, and with `keep` what
+   * {@link streamAgain} takes.
    */
-  stream(
-    x: NativeTensor | null,
-    before: NativeTensor | null,
-    program: Float64Array,
-    tensors: readonly (NativeTensor | null)[],
-  ): [output: NativeTensor | null, after: NativeTensor | null];
+  stream(x: NativeTensor | null, before: NativeTensor | null, program: Float64Array, tensors: readonly (NativeTensor | null)[], keep?: boolean): NativePush;
+  /**
+   * The push that `template` was made by, of other values, with the tensors' storages of that moment. Null where shapes, type or device
+   * differ, or where a storage is gone or could not be computed.
+   */
+  streamAgain(x: NativeTensor | null, before: NativeTensor | null, template: NativeTemplate): NativePush | null;
   linear(x: NativeTensor, weight: NativeTensor, bias: NativeTensor | null, scale: NativeTensor | null, post: NativeActivation | null): NativeTensor;
   matmul(a: NativeTensor, b: NativeTensor): NativeTensor;
   activation(x: NativeTensor, activation: NativeActivation): NativeTensor;

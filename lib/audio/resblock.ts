@@ -15,6 +15,8 @@ export interface Accumulation {
 /** Leaky ReLU in front of every convolution but the last. */
 export const leaky = { kind: 'leakyRelu', param: 0.1 } as const;
 
+const activated = { pre: leaky };
+
 /** A convolution of `channels` to `channels` that keeps the length. */
 function conv(channels: number, kernel: number, dilation: number, options: HifiGanOptions): WeightNormConv1d {
   return new WeightNormConv1d(channels, channels, kernel, { ...options, dilation, padding: ((kernel - 1) * dilation) / 2 });
@@ -54,12 +56,13 @@ export abstract class ResBlock extends Module {
   /** @internal {@link accumulate}, described to a stream. */
   streamedSum(x: Signal, running: Signal | undefined, outScale: number): Signal {
     const { residuals } = this;
+    const closed = { ...activated, outScale };
     return residuals.reduce(
       (current, layers, i) =>
         layers.reduce((inner, layer, k) => {
-          if (k < layers.length - 1) return inner.conv(layer, () => ({ pre: leaky }));
+          if (k < layers.length - 1) return inner.conv(layer, () => activated);
           const closing = i === residuals.length - 1;
-          return inner.conv(layer, () => ({ pre: leaky, ...(closing && { outScale }) }), { residual: current, running: closing ? running : undefined });
+          return inner.conv(layer, () => (closing ? closed : activated), { residual: current, running: closing ? running : undefined });
         }, current),
       x,
     );

@@ -1,6 +1,7 @@
 #include "addon/arguments.h"
 #include "addon/geometry.h"
 #include "addon/operations.h"
+#include "core/stream_template.h"
 
 namespace weightnorm::addon {
 
@@ -54,7 +55,50 @@ core::StreamStep stepFrom(const double* numbers) {
   return step;
 }
 
-// stream(x, before, numbers, tensors): [y, after], null where there is none
+const napi_type_tag kTemplateTag = {0x3b9d2c77f0a14e58ULL, 0x9c62e1d84b7f3a05ULL};
+
+Napi::Value makeTemplate(Napi::Env env, const core::StreamOp& op) {
+  auto made = std::make_unique<core::StreamTemplate>(op);
+  const int64_t bytes = static_cast<int64_t>(made->bytes());
+  const auto external = Napi::External<core::StreamTemplate>::New(env, made.get(), [](Napi::Env finalizing, core::StreamTemplate* data) {
+    Napi::MemoryManagement::AdjustExternalMemory(finalizing, -static_cast<int64_t>(data->bytes()));
+    delete data;
+  });
+  made.release();
+  Napi::MemoryManagement::AdjustExternalMemory(env, bytes);
+  napi_type_tag_object(env, external, &kTemplateTag);
+  return external;
+}
+
+const core::StreamTemplate& templateOf(Napi::Value value) {
+  bool tagged = false;
+  if (!value.IsExternal() || napi_check_object_type_tag(value.Env(), value, &kTemplateTag, &tagged) != napi_ok || !tagged) {
+    throw core::Error(core::Code::kArgument, "not the template of a stream");
+  }
+  return *value.As<Napi::External<core::StreamTemplate>>().Data();
+}
+
+// [y, after, template], null where there is none
+Napi::Value submitted(Napi::Env env, const std::shared_ptr<EnvQueue>& queue, core::StreamOp op, Napi::Value made) {
+  const core::Tensor y = op.y, after = op.after;
+  live(*queue).submit(std::move(op));
+  Napi::Array result = Napi::Array::New(env, 3);
+  result.Set(0u, y ? makeHandle(env, y, queue) : env.Null());
+  result.Set(1u, after ? makeHandle(env, after, queue) : env.Null());
+  result.Set(2u, made);
+  return result;
+}
+
+// streamAgain(x, before, template): as stream, or null where the template does not serve
+Napi::Value streamAgain(const Napi::CallbackInfo& info) {
+  const core::Tensor x = tensorOrAbsent(info[0]), before = tensorOrAbsent(info[1]);
+  const std::shared_ptr<EnvQueue> queue = handleOf(info[x ? 0 : 1]).queue;
+  std::optional<core::StreamOp> op = templateOf(info[2]).make(x, before);
+  if (!op) return info.Env().Null();
+  return submitted(info.Env(), queue, std::move(*op), info[2]);
+}
+
+// stream(x, before, numbers, tensors, keep): [y, after, template], null where there is none
 Napi::Value stream(const Napi::CallbackInfo& info) {
   core::StreamOp op;
   op.x = tensorOrAbsent(info[0]);
@@ -70,6 +114,7 @@ Napi::Value stream(const Napi::CallbackInfo& info) {
     throw core::Error(core::Code::kArgument, "the numbers of a stream are not whole steps");
   }
   const double* numbers = program.Data();
+  op.steps.reserve((length - kHeaderNumbers) / kStepNumbers);
   op.slots = sizeFrom(numbers[kSlots]);
   op.kept = sizeFrom(numbers[kKept]);
   uint32_t next = 0;
@@ -87,18 +132,15 @@ Napi::Value stream(const Napi::CallbackInfo& info) {
     op.steps.push_back(std::move(step));
   }
   core::prepare(op);
-  const core::Tensor y = op.y, after = op.after;
-  live(*queue).submit(std::move(op));
-  Napi::Array result = Napi::Array::New(info.Env(), 2);
-  result.Set(0u, y ? makeHandle(info.Env(), y, queue) : info.Env().Null());
-  result.Set(1u, after ? makeHandle(info.Env(), after, queue) : info.Env().Null());
-  return result;
+  const Napi::Value made = info[4].ToBoolean() ? makeTemplate(info.Env(), op) : info.Env().Null();
+  return submitted(info.Env(), queue, std::move(op), made);
 }
 
 }  // namespace
 
 void registerStreams(Napi::Object exports) {
   expose<stream>(exports, "stream");
+  expose<streamAgain>(exports, "streamAgain");
 }
 
 }  // namespace weightnorm::addon

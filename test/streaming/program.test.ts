@@ -1,10 +1,12 @@
-import { type audio, nn, scope, WeightNormError } from 'weightnorm';
-import type { Addon } from '../../lib/native';
+import { type audio, functional, nn, scope, type Tensor, WeightNormError } from 'weightnorm';
+import type { Addon, NativeTemplate, NativeTensor } from '../../lib/native';
 import { devices } from '../support/devices';
 import { generator, values } from '../support/random';
 import { smallVocoder } from '../support/small-vocoders';
 
 const { addon } = require('../../dist/native.js') as { addon: Addon };
+
+const { cat, narrow } = functional;
 
 type Call = Parameters<Addon['stream']>;
 
@@ -92,5 +94,106 @@ describe.each(devices)('%s', (label, device) => {
       stream.dispose();
     });
     layer.dispose();
+  });
+
+  test('steady pushes are repeated from a template, until anything that they were given changes', () => {
+    const { stream, streamAgain } = addon;
+    const again: (boolean | null)[] = [];
+    addon.stream = (...call) => {
+      again.push(false);
+      return stream(...call);
+    };
+    addon.streamAgain = (...call) => {
+      const made = streamAgain(...call);
+      if (made) again.push(true);
+      return made;
+    };
+    const layer = new nn.WeightNormConv1d(3, 4, 3, { device, algorithm: 'direct', seed: 2, padding: [2, 0] });
+    const fields = layer as unknown as Record<'weight_g' | 'weight_v', Tensor>;
+    const replace = (name: 'weight_g' | 'weight_v', value: Tensor) => {
+      fields[name].dispose();
+      fields[name] = value;
+    };
+    const changes: [string, () => void][] = [
+      ['nothing', () => {}],
+      ['g written', () => fields.weight_g.write(new Float32Array(4).fill(2))],
+      ['v written', () => fields.weight_v.write(values(36, 8))],
+      ['bias written', () => layer.bias?.write(values(4, 5))],
+      ['g replaced', () => replace('weight_g', device.tensor(values(4, 11), { shape: [4, 1, 1] }))],
+      ['v replaced', () => replace('weight_v', device.tensor(values(36, 12), { shape: [4, 3, 3] }))],
+      [
+        'bias replaced',
+        () => {
+          layer.bias?.dispose();
+          layer.bias = device.tensor(values(4, 9));
+        },
+      ],
+      [
+        'no bias',
+        () => {
+          layer.bias?.dispose();
+          layer.bias = null;
+        },
+      ],
+      ['caches dropped', () => layer.dropCaches()],
+      ['folded', () => void nn.foldWeightNorm(layer)],
+      ['folded weight written', () => layer.weight.write(values(36, 13))],
+      ['weight norm again', () => void nn.weightNorm(layer)],
+    ];
+    const x = device.tensor(values(3 * 8, 4), { shape: [1, 3, 8] });
+    const both = cat([x, x], 2);
+    const pushed = layer.stream();
+    const push = () => scope(() => pushed.push(x)?.readSync());
+    const expected = () => scope(() => narrow(layer.forward(both), 2, 8, 8).readSync());
+    try {
+      for (let i = 0; i < 3; i++) push();
+      for (const [name, change] of changes) {
+        scope(change);
+        again.length = 0;
+        const first = push();
+        expect([name, first]).toEqual([name, expected()]);
+        expect([name, push()]).toEqual([name, first]);
+        expect([name, again]).toEqual([name, [name === 'nothing', true]]);
+      }
+      // Another size, and then the same again: each has its own.
+      scope(() => {
+        const short = device.tensor(values(3 * 5, 6), { shape: [1, 3, 5] });
+        again.length = 0;
+        for (let i = 0; i < 3; i++) pushed.push(short);
+      });
+      expect(again).toEqual([false, false, true]);
+      fields.weight_v.dispose();
+      expect(() => pushed.push(x)).toThrow(/weight_v was disposed/);
+    } finally {
+      Object.assign(addon, { stream, streamAgain });
+      pushed.dispose();
+      layer.dispose();
+      for (const tensor of [x, both]) tensor.dispose();
+    }
+  });
+
+  test('a template serves only what it was made of, holds no memory, and is told from other values', async () => {
+    const vocoder = smallVocoder('odd', device, 'direct');
+    const [x, before, numbers, tensors] = (await callsOf(vocoder))[1] as Call;
+    const [y, after, template] = addon.stream(x, before, numbers, tensors, true) as [NativeTensor, NativeTensor, NativeTemplate];
+    const values = new Float32Array(await addon.read(y, true));
+    const made = addon.streamAgain(x, before, template);
+    expect(made?.[2]).toBe(template);
+    expect(new Float32Array(await addon.read(made?.[0] as NativeTensor, true))).toEqual(values);
+    expect(addon.shape(made?.[1] as NativeTensor)).toEqual(addon.shape(after));
+    for (const given of [
+      [null, before],
+      [x, null],
+      [before, before],
+      [addon.cast(x as NativeTensor, 1), before],
+      [x, addon.narrow(before as NativeTensor, 1, 0, 1)],
+    ] as const) {
+      expect(addon.streamAgain(...given, template)).toBeNull();
+    }
+    for (const wrong of [null, {}, x, 3]) expect(() => addon.streamAgain(x, before, wrong as never)).toThrow(/not the template of a stream/);
+    expect(() => addon.streamAgain(null, null, template)).toThrow(WeightNormError);
+    vocoder.dispose();
+    await device.synchronize();
+    expect(addon.streamAgain(x, before, template)).toBeNull();
   });
 });

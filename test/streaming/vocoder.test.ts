@@ -1,5 +1,5 @@
 import { audio, Device, functional, nn, Tensor, WeightNormError } from 'weightnorm';
-import type { Addon, NativeTensor } from '../../lib/native';
+import type { Addon, NativePush, NativeTensor } from '../../lib/native';
 import { runNode } from '../support/child';
 import { collectGarbage } from '../support/collect';
 import { randomCut } from '../support/cuts';
@@ -211,16 +211,18 @@ describe('a stream', () => {
 
   test('a fault before the first samples ends only the stream at fault; abort and a wrong shape in that batch end only theirs', async () => {
     // No sample tells of this fault: what fails on the queue is an operation that cannot be carried out, and what depends on it.
-    const { stream: forward } = addon;
+    const { stream: forward, streamAgain } = addon;
     let [calls, faults] = [0, new Set([0, 2])];
     const extreme = { dilation: 2 ** 39, padding: 2 ** 38 };
     const poison = functional.narrow(functional.conv1d(cpu.ones([1, 1, 3]), cpu.ones([1, 1, 2]), undefined, extreme), 2, 0, 1);
     await expect(poison.read()).rejects.toThrow(/working memory/);
     const mark = addon.view(nativeOf(poison), [1]);
     const spoilt = (handle: NativeTensor | null) => handle && addon.arithmetic(0, handle, mark);
-    addon.stream = (...call) => {
-      const made = forward(...call);
-      return faults.has(calls++) ? [spoilt(made[0]), spoilt(made[1])] : made;
+    const spoiltPush = (made: NativePush): NativePush => (faults.has(calls++) ? [spoilt(made[0]), spoilt(made[1]), made[2]] : made);
+    addon.stream = (...call) => spoiltPush(forward(...call));
+    addon.streamAgain = (...call) => {
+      const made = streamAgain(...call);
+      return made && spoiltPush(made);
     };
     try {
       const controller = new AbortController();
@@ -243,7 +245,7 @@ describe('a stream', () => {
       for (const i of [0, 3] as const) expect(join([await streams[i].push(frames(mel, 5, 60)), await streams[i].flush()])).toEqual(expected);
       await expect(streams[1].push(mel)).rejects.toThrow(/push: .*working memory/);
     } finally {
-      addon.stream = forward;
+      Object.assign(addon, { stream: forward, streamAgain });
     }
   });
 

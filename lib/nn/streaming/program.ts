@@ -1,8 +1,9 @@
 import { activationKinds, maybe } from '../../fused.js';
-import { addon, type NativeTensor } from '../../native.js';
+import { addon, type NativePush, type NativeTemplate, type NativeTensor } from '../../native.js';
 import { nativeOf, type Tensor, wrap } from '../../tensor.js';
 import { AnyConvNode } from './conv-node.js';
 import { LimitNode, SourceNode } from './nodes.js';
+import { ConvOperands } from './operands.js';
 import type { StreamPlan, Transition } from './plan.js';
 
 // Places in the program's numbers; lib/native.ts says what they mean.
@@ -29,10 +30,14 @@ export function channelsOf({ nodes, output, axis, channels, lastUse }: StreamPla
   return found;
 }
 
-/** @internal One push of a plan as numbers for the add-on, made once; the layers' tensors are looked up at each push. */
+/** @internal One push of a plan as numbers for the add-on, made once; whether the layers' tensors are still the same is asked at each push. */
 export class StreamProgram {
   readonly #numbers: Float64Array;
   readonly #convs: { node: AnyConvNode; at: number; window: readonly [number, number, number] }[] = [];
+  /** What the last push was given, from the second on: those of streams cut at random are not worth it. */
+  #given: ConvOperands[] = [];
+  #template: NativeTemplate | null = null;
+  #pushes = 0;
 
   constructor(plan: StreamPlan, transition: Transition, channels: readonly number[]) {
     const { nodes, lastUse } = plan;
@@ -74,10 +79,21 @@ export class StreamProgram {
   run(before: Tensor | null, x: Tensor | null): { after: Tensor | null; output: Tensor | null } {
     const numbers = this.#numbers;
     if (numbers.length === header) return { after: null, output: null };
+    const { device } = (x ?? before) as Tensor;
+    const [input, state] = [maybe(x, 'x'), maybe(before, 'state')];
+    const again = this.#template && this.#given.every((operands) => operands.current()) ? addon.streamAgain(input, state, this.#template) : null;
+    const [output, after] = again ?? this.#first(input, state);
+    return { output: output && wrap(output, device), after: after && wrap(after, device) };
+  }
+
+  /** A push with all that belongs to it. */
+  #first(x: NativeTensor | null, before: NativeTensor | null): NativePush {
+    const numbers = this.#numbers;
     const tensors: (NativeTensor | null)[] = [];
-    for (const { node, at, window } of this.#convs) {
-      const { weight, bias, scale, scalePerInput, geometry: own } = node.layer.operands();
-      const { pre, post, outScale } = node.fusion();
+    const given = this.#convs.map(({ node, at, window }) => {
+      const operands = new ConvOperands(node);
+      const { weight, bias, scale, scalePerInput, geometry: own } = operands.values;
+      const { pre, post, outScale } = operands.fusion;
       const place = at + geometry;
       numbers.set(own, place);
       [numbers[place + 5], numbers[place + 7], numbers[place + 9]] = window;
@@ -90,9 +106,10 @@ export class StreamProgram {
         numbers[spot++] = Number(spec?.logScale ?? false);
       }
       tensors.push(nativeOf(weight, 'weight'), maybe(bias, 'bias'), maybe(scale, 'scale'), maybe(pre?.alpha, 'alpha'), maybe(post?.alpha, 'alpha'));
-    }
-    const { device } = (x ?? before) as Tensor;
-    const [output, after] = addon.stream(maybe(x, 'x'), maybe(before, 'state'), numbers, tensors);
-    return { output: output && wrap(output, device), after: after && wrap(after, device) };
+      return operands;
+    });
+    const made = addon.stream(x, before, numbers, tensors, ++this.#pushes > 1);
+    [this.#template, this.#given] = [made[2], made[2] ? given : []];
+    return made;
   }
 }

@@ -49,7 +49,8 @@ void ranges(const Layout& layout, DType dtype, std::optional<double> eps) {
   }
   const std::string name = layout.shape.str() + " " + core::name(dtype) + (eps ? " eps " + std::to_string(*eps) : "");
   for (size_t i = 0; i < 12; ++i) {
-    check(worst[i] <= (dtype == DType::kFloat32 ? 4 : 1), "range " + std::to_string(i) + " of " + name + ": w " + std::to_string(worst[i]) + " ulp");
+    check(worst[i] <= (dtype == DType::kFloat32 ? 4 : 1),
+          "range " + std::to_string(i) + " of " + name + ": w " + std::to_string(worst[i]) + " ulp");
     const double apart = ulpsApart(ns[i], std::sqrt(sums[i]), DType::kFloat32);
     check(apart <= 4, "range " + std::to_string(i) + " of " + name + ": n " + std::to_string(apart) + " ulp");
   }

@@ -32,9 +32,11 @@ Buffer& Storage::memory() {
 void Storage::fail(FailurePtr failure) {
   std::lock_guard lock(mutex_);
   if (!failure_) failure_ = std::move(failure);
+  failed_.store(failure_ != nullptr, std::memory_order_release);
 }
 
 FailurePtr Storage::failure() const {
+  if (!failed_.load(std::memory_order_acquire)) return nullptr;
   std::lock_guard lock(mutex_);
   return failure_;
 }

@@ -76,6 +76,7 @@ class Storage {
   std::unique_ptr<Deferred> deferred_;
   mutable std::mutex mutex_;
   FailurePtr failure_;
+  std::atomic<bool> failed_{false};  // asked of every operand of every operation
 };
 using StoragePtr = std::shared_ptr<Storage>;
 

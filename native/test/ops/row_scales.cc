@@ -1,9 +1,9 @@
 // Norm scales that packing computes: the bits of those computed by themselves, whatever packs the weight.
 
+#include "check.h"
 #include "cpu/conv.h"
 #include "cpu/linear.h"
 #include "cpu/scale.h"
-#include "check.h"
 
 namespace testing {
 

@@ -3,7 +3,7 @@ import { type AnyConvOptions, type ConvOptions, type ConvTransposeOptions, convG
 import { describe, fail } from './errors.js';
 import { activate, convFused, linearFused } from './fused.js';
 import { addon } from './native.js';
-import { nativeOf, type Tensor, wrap } from './tensor.js';
+import { nativeOf, type Tensor, wrap, wrapOne } from './tensor.js';
 
 export type { NormAxes, WeightNormOptions } from './axes.js';
 export type { ConvOptions, ConvTransposeOptions, Extent, Padding, PaddingMode } from './conv-options.js';
@@ -27,7 +27,7 @@ export function weightNormBackward(gradW: Tensor, v: Tensor, g: Tensor, options:
     reduceMask(v.shape.length, options),
     checkEps(options.eps),
   );
-  return { gradV: wrap(gradV, v.device), gradG: wrap(gradG, v.device) };
+  return { gradV: wrapOne(gradV, v.device), gradG: wrapOne(gradG, v.device) };
 }
 
 /** The Euclidean norm ‖v‖ over the chosen axes, float32, normalised axes kept as 1. */

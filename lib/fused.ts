@@ -1,5 +1,5 @@
-import { addon, type ConvGeometry, type NativeActivation, type NativeTensor } from './native.js';
-import { nativeOf, type Tensor, wrap } from './tensor.js';
+import { addon, type ConvGeometry, type ConvNumbers, type NativeActivation, type NativeTensor } from './native.js';
+import { nativeOf, type Tensor, wrap, wrapOne } from './tensor.js';
 
 export type ActivationKind = 'none' | 'leakyRelu' | 'relu' | 'elu' | 'gelu' | 'silu' | 'sigmoid' | 'tanh' | 'snake' | 'exp' | 'sin' | 'pow';
 
@@ -50,7 +50,7 @@ export function scales(segments: { v: Tensor; g: Tensor; reduce: number; eps: nu
       segments.map((s) => s.reduce),
       segments.map((s) => s.eps),
     )
-    .map((handle) => wrap(handle, device));
+    .map((handle) => wrapOne(handle, device));
 }
 
 export function maybe(tensor: Tensor | null | undefined, argument: string): NativeTensor | null {
@@ -75,14 +75,24 @@ export function linearFused(
   );
 }
 
+// Read by the add-on during the call.
+const numbers: ConvNumbers = new Float64Array(20);
+
+/** Writes an activation's numbers from `at` on; returns its alpha. */
+function writeActivation(at: number, spec: ActivationSpec | undefined): NativeTensor | null {
+  const kind = spec ? activationKinds[spec.kind] : 0;
+  numbers[at] = kind;
+  if (!spec || kind === 0) return null;
+  numbers[at + 1] = spec.param ?? 0;
+  numbers[at + 2] = spec.logScale ? 1 : 0;
+  return maybe(spec.alpha, 'alpha');
+}
+
 /** @internal A convolution with everything a layer fuses into it. */
 export function convFused(x: Tensor, weight: Tensor, bias: Tensor | null | undefined, geometry: ConvGeometry, fusion: ConvFusion): Tensor {
-  let numbers = geometry;
-  if (fusion.outScale !== undefined || fusion.scalePerInput) {
-    numbers = geometry.slice();
-    numbers[12] = fusion.outScale ?? 1;
-    if (fusion.scalePerInput) numbers[13] = (numbers[13] as number) | 2;
-  }
+  numbers.set(geometry);
+  if (fusion.outScale !== undefined) numbers[12] = fusion.outScale;
+  if (fusion.scalePerInput) numbers[13] = (numbers[13] as number) | 2;
   return wrap(
     addon.conv(
       nativeOf(x, 'x'),
@@ -91,9 +101,9 @@ export function convFused(x: Tensor, weight: Tensor, bias: Tensor | null | undef
       maybe(fusion.scale, 'scale'),
       maybe(fusion.residual, 'residual'),
       maybe(fusion.running, 'running'),
+      writeActivation(14, fusion.pre),
+      writeActivation(17, fusion.post),
       numbers,
-      nativeActivation(fusion.pre),
-      nativeActivation(fusion.post),
     ),
     x.device,
   );

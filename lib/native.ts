@@ -46,10 +46,15 @@ export type NativeActivation = { kind: number; param: number; logScale: boolean;
  */
 export type ConvGeometry = Float64Array;
 
+/** A convolution's {@link ConvGeometry}, then kind, parameter and log-scale flag of the activations before and after it. */
+export type ConvNumbers = Float64Array;
+
 /** Axes are passed as a mask (bit i = axis i), eps as a number or undefined. */
 export interface Addon {
   /** `kernels` and `host`: hashes of the Metal backend's sources ('' without Metal). `sanitizer`: of the compiler, '' for none. */
   readonly build: { compiler: string; metal: boolean; kernels: string; host: string; sanitizer: string };
+  /** Of the tensor made last: its rank, its sizes (8 slots), its dtype code. */
+  readonly description: Float64Array;
   setErrorClass(errorClass: typeof WeightNormError): void;
   /** Every device this build knows, usable or not (`reason` says why not). */
   listDevices(): (DeviceInfo & { available: boolean })[];
@@ -94,9 +99,9 @@ export interface Addon {
     scale: NativeTensor | null,
     residual: NativeTensor | null,
     running: NativeTensor | null,
-    geometry: ConvGeometry,
-    pre: NativeActivation | null,
-    post: NativeActivation | null,
+    preAlpha: NativeTensor | null,
+    postAlpha: NativeTensor | null,
+    numbers: ConvNumbers,
   ): NativeTensor;
   /**
    * One push of a streamed network of convolutions. `program`: the number of slots, the elements that are kept of a stream, then 37 numbers a

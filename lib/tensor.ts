@@ -29,13 +29,15 @@ export class Tensor {
   #version = 0;
 
   /** @internal Tensors come from a {@link Device} or an operation. */
-  constructor(key: symbol, handle: NativeTensor, device: Device) {
+  constructor(key: symbol, handle: NativeTensor, device: Device, shape: readonly number[], dtype: number) {
     if (key !== internal) fail('ERR_ARGUMENT', 'Tensor has no public constructor; use device.tensor(data)');
     this.#handle = handle;
     this.device = device;
-    this.shape = Object.freeze(addon.shape(handle));
-    this.dtype = dtypes[addon.dtype(handle)] as DType;
-    this.size = this.shape.reduce((product, dim) => product * dim, 1);
+    this.shape = Object.freeze(shape);
+    this.dtype = dtypes[dtype] as DType;
+    let size = 1;
+    for (let axis = 0; axis < shape.length; axis++) size *= shape[axis] as number;
+    this.size = size;
     register(this);
   }
 
@@ -158,10 +160,25 @@ export class Tensor {
 /** @internal The add-on's handle; throws for anything but a live tensor, naming `argument`. */
 export const nativeOf = Tensor.nativeOf;
 
-/** @internal A Tensor over a fresh handle. */
+const { description } = addon;
+
+/** @internal A Tensor over the handle that the add-on made last. */
 export function wrap(handle: NativeTensor, device: Device): Tensor {
   touch(device);
-  return new Tensor(internal, handle, device);
+  const rank = description[0] as number;
+  const shape: number[] = [];
+  for (let axis = 1; axis <= rank; axis++) {
+    const dim = description[axis] as number;
+    // Small integers stay such in the array.
+    shape.push(dim < 2 ** 30 ? dim | 0 : dim);
+  }
+  return new Tensor(internal, handle, device, shape, description[9] as number);
+}
+
+/** @internal A Tensor over a fresh handle, of several that one call made. */
+export function wrapOne(handle: NativeTensor, device: Device): Tensor {
+  touch(device);
+  return new Tensor(internal, handle, device, addon.shape(handle), addon.dtype(handle));
 }
 
 function elementCount(view: ArrayBufferView): number {

@@ -39,7 +39,8 @@ export abstract class ResBlock extends Module {
       let inner = current;
       layers.forEach((layer, k) => {
         const last = k === layers.length - 1;
-        const next = layer.fused(inner, { pre: leaky, ...(last && { residual: current, ...(i === residuals.length - 1 && accumulation) }) });
+        const closing = last && i === residuals.length - 1;
+        const next = layer.fused(inner, { pre: leaky, residual: last ? current : undefined, ...(closing && accumulation) });
         if (inner !== current) inner.dispose();
         inner = next;
       });

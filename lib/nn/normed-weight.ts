@@ -37,6 +37,8 @@ export class NormedWeight {
   // Read for every layer whenever scales are stale.
   readonly #gKey: string;
   readonly #vKey: string;
+  #scaled: Tensor | null = null;
+  #scaling: 'output' | 'input' | null = null;
   readonly eps: number | undefined;
 
   constructor(
@@ -123,6 +125,24 @@ export class NormedWeight {
     const shape = convertedShape(v.shape, frame.layout, 'torch', frame.order);
     if (!shape) fail('ERR_SHAPE', `${this.name}_v has shape [${v.shape.join(', ')}]; it must have rank ${frame.order.spatial + 2} and whole groups`);
     return shape;
+  }
+
+  /** How a scale that keeps what the norm of the present v keeps is applied; null where w must be materialised. */
+  get scaling(): 'output' | 'input' | null {
+    const { frame, v } = this;
+    if (!frame) return null;
+    nativeOf(v, this.#vKey);
+    // A tensor keeps its shape, and this is asked at every forward.
+    if (v !== this.#scaled) {
+      const { reduce } = this;
+      const kept: number[] = [];
+      this.torchShape().forEach((size, axis) => {
+        if (size > 1 && !((reduce >> axis) & 1)) kept.push(axis);
+      });
+      this.#scaling = frame.scaling(kept);
+      this.#scaled = v;
+    }
+    return this.#scaling;
   }
 
   /** The shape that g must have beside the present v, in the layer's layout. */

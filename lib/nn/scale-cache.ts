@@ -17,22 +17,10 @@ export interface WeightParts {
  * Throws what is wrong with g and v.
  */
 export function weightParts(norm: NormedWeight): WeightParts {
-  const how = scaling(norm);
+  const how = norm.scaling;
   if (!how) return { weight: norm.folded() };
   const scale = norm.scale.current([norm.g, norm.v]) ?? refresh(norm);
   return { weight: norm.orderedV(), scale, scalePerInput: how === 'input' };
-}
-
-/** How the scale is applied; null where w must be materialised. */
-function scaling(norm: NormedWeight): 'output' | 'input' | null {
-  if (!norm.frame) return null;
-  nativeOf(norm.v, `${norm.name}_v`);
-  const { reduce } = norm;
-  const kept: number[] = [];
-  norm.torchShape().forEach((size, axis) => {
-    if (size > 1 && !((reduce >> axis) & 1)) kept.push(axis);
-  });
-  return norm.frame.scaling(kept);
 }
 
 /**
@@ -67,7 +55,7 @@ function* staleBeside(norm: NormedWeight): Generator<NormedWeight> {
   for (const module of liveModules()) {
     for (const other of normsOf(module).values()) {
       if (other === norm || !usable(other) || other.v.device !== device) continue;
-      if (scaling(other) && !other.scale.current([other.g, other.v])) yield other;
+      if (other.scaling && !other.scale.current([other.g, other.v])) yield other;
     }
   }
 }

@@ -23,6 +23,7 @@ Napi::Value makeHandle(Napi::Env env, core::Tensor tensor, std::shared_ptr<EnvQu
   handle->queue->tensors++;
   handle->queue->handles->insert(handle);
   account(env, *handle);
+  Environment::of(env).describe(handle->tensor);
   return Napi::External<TensorHandle>::New(env, handle, [](Napi::Env finalizing, TensorHandle* data) {
     data->queue->handles->erase(data);
     dropHandle(finalizing, *data);

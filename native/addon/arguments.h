@@ -18,6 +18,7 @@ struct TensorHandle {
   int64_t accounted = 0;  // bytes reported to the garbage collector
 };
 
+// Leaves the tensor's shape and dtype in the environment's description.
 Napi::Value makeHandle(Napi::Env env, core::Tensor tensor, std::shared_ptr<EnvQueue> queue);
 // Drops the handle's tensor and its accounting; harmless when repeated.
 void dropHandle(napi_env env, TensorHandle& handle);

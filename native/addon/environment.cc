@@ -7,13 +7,18 @@ namespace weightnorm::addon {
 
 namespace {
 
+constexpr size_t kDescriptionSlots = core::kMaxRank + 2;
+
 uint64_t queueLimitFor(core::Device& device) {
   return core::environmentWhole("WEIGHTNORM_QUEUE_LIMIT", "bytes", 1, UINT64_MAX).value_or(device.budget().figures().limit / 2);
 }
 
 }  // namespace
 
-Environment::Environment(Napi::Env env) : completions_(Completions::create(env)) {
+Environment::Environment(Napi::Env env)
+    : completions_(Completions::create(env)),
+      description_(Napi::Persistent(Napi::Float64Array::New(env, kDescriptionSlots))),
+      slots_(description_.Value().Data()) {
   // Node removes hooks in reverse order, so the queues stop before the completions' thread-safe function goes.
   napi_add_async_cleanup_hook(
       env,
@@ -43,6 +48,12 @@ std::shared_ptr<EnvQueue> Environment::queue(const std::string& type) {
   opened->queue = std::make_unique<core::Queue>(device, queueLimitFor(*device));
   queues_[type] = opened;
   return opened;
+}
+
+void Environment::describe(const core::Tensor& tensor) {
+  slots_[0] = tensor.shape.rank();
+  for (int i = 0; i < tensor.shape.rank(); ++i) slots_[1 + i] = static_cast<double>(tensor.shape[i]);
+  slots_[1 + core::kMaxRank] = static_cast<double>(tensor.dtype);
 }
 
 void Environment::setErrorClass(Napi::Function constructor) {

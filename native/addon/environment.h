@@ -36,6 +36,11 @@ class Environment {
   const std::shared_ptr<Completions>& completions() { return completions_; }
   const Handles& handles() const { return *handles_; }
 
+  // The array of numbers that describe() fills: rank, kMaxRank sizes, dtype code. JavaScript reads it instead of asking for
+  // the shape and the dtype of each new tensor, which takes as long as the rest of a call.
+  Napi::Value description() const { return description_.Value(); }
+  void describe(const core::Tensor& tensor);
+
   void setErrorClass(Napi::Function constructor);
   // A WeightNormError of the library (a plain Error with a code before setErrorClass was called).
   Napi::Value makeError(Napi::Env env, const core::Error& error);
@@ -47,6 +52,8 @@ class Environment {
   std::map<std::string, std::shared_ptr<EnvQueue>> queues_;
   std::shared_ptr<Completions> completions_;
   std::shared_ptr<Handles> handles_ = std::make_shared<Handles>();
+  Napi::Reference<Napi::Float64Array> description_;
+  double* const slots_;
   Napi::FunctionReference errorClass_;
 };
 

@@ -1,5 +1,7 @@
 #include "addon/geometry.h"
 
+#include <utility>
+
 namespace weightnorm::addon {
 
 namespace {
@@ -41,6 +43,12 @@ void readGeometry(const double* slots, core::ConvOp& op) {
   op.transposed = flags & kTransposed;
   op.scalePerInput = flags & kScalePerInput;
   op.direct = flags & kDirect;
+}
+
+core::Activation readActivation(const double* slots, core::Tensor alpha) {
+  const int64_t kind = sizeFrom(slots[0]);
+  if (kind > static_cast<int64_t>(core::Act::kPow)) throw core::Error(core::Code::kArgument, "unknown activation code");
+  return {static_cast<core::Act>(kind), static_cast<float>(slots[1]), slots[2] != 0, std::move(alpha)};
 }
 
 }  // namespace weightnorm::addon

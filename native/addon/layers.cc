@@ -6,18 +6,24 @@ namespace weightnorm::addon {
 
 namespace {
 
-// Slots of the geometry array, as lib/native.ts documents them.
-const double* geometryOf(Napi::Value value) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array ||
-      value.As<Napi::TypedArray>().ElementLength() != kGeometrySlots) {
-    throw core::Error(core::Code::kArgument, "geometry must be a Float64Array of 14 numbers");
+// Numbers of a convolution, as lib/native.ts documents them: its geometry and its two activations.
+constexpr size_t kConvSlots = kGeometrySlots + 2 * kActivationSlots;
+
+const double* convNumbers(Napi::Value value) {
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_float64_array ||
+      length != kConvSlots) {
+    throw core::Error(core::Code::kArgument, core::format("a convolution takes a Float64Array of %zu numbers", kConvSlots));
   }
-  return value.As<Napi::Float64Array>().Data();
+  return static_cast<const double*>(data);
 }
 
-// conv(x, weight, bias, scale, residual, running, geometry, pre, post)
+// conv(x, weight, bias, scale, residual, running, preAlpha, postAlpha, numbers)
 Napi::Value conv(const Napi::CallbackInfo& info) {
   const TensorHandle& x = handleOf(info[0]);
+  const double* const numbers = convNumbers(info[8]);
   core::ConvOp op;
   op.x = x.tensor;
   op.weight = handleOf(info[1]).tensor;
@@ -25,9 +31,9 @@ Napi::Value conv(const Napi::CallbackInfo& info) {
   op.scale = tensorOrAbsent(info[3]);
   op.residual = tensorOrAbsent(info[4]);
   op.running = tensorOrAbsent(info[5]);
-  readGeometry(geometryOf(info[6]), op);
-  op.pre = activationOf(info[7]);
-  op.post = activationOf(info[8]);
+  readGeometry(numbers, op);
+  op.pre = readActivation(numbers + kGeometrySlots, tensorOrAbsent(info[6]));
+  op.post = readActivation(numbers + kGeometrySlots + kActivationSlots, tensorOrAbsent(info[7]));
   core::prepare(op);
   return submit(info.Env(), x.queue, std::move(op), &core::ConvOp::y);
 }

@@ -151,6 +151,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   build.Set("host", hashes.host);
   build.Set("sanitizer", kSanitizer);
   exports.Set("build", build);
+  exports.Set("description", Environment::of(env).description());
   expose<setErrorClass>(exports, "setErrorClass");
   expose<list>(exports, "listDevices");
   expose<openQueue>(exports, "openQueue");

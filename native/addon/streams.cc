@@ -21,18 +21,12 @@ enum Number : size_t {
   kReads,  // slot, start and steps of x, residual and running
   kGeometry = kReads + 9,
   kActivations = kGeometry + kGeometrySlots,  // kind, parameter and log-scale flag of pre and post
-  kStepNumbers = kActivations + 6
+  kStepNumbers = kActivations + 2 * kActivationSlots
 };
 constexpr uint32_t kStepTensors = 5;  // weight, bias, scale, alpha of pre and of post
 
 int64_t slotFrom(double number) {
   return number < 0 ? -1 : sizeFrom(number);
-}
-
-core::Activation activationFrom(const double* numbers, core::Tensor alpha) {
-  const int64_t kind = sizeFrom(numbers[0]);
-  if (kind > static_cast<int64_t>(core::Act::kPow)) throw core::Error(core::Code::kArgument, "unknown activation code");
-  return {static_cast<core::Act>(kind), static_cast<float>(numbers[1]), numbers[2] != 0, std::move(alpha)};
 }
 
 core::StreamStep stepFrom(const double* numbers) {
@@ -125,8 +119,8 @@ Napi::Value stream(const Napi::CallbackInfo& info) {
       step.conv.weight = handleOf(tensors[next]).tensor;
       step.conv.bias = tensorOrAbsent(tensors[next + 1]);
       step.conv.scale = tensorOrAbsent(tensors[next + 2]);
-      step.conv.pre = activationFrom(at + kActivations, tensorOrAbsent(tensors[next + 3]));
-      step.conv.post = activationFrom(at + kActivations + 3, tensorOrAbsent(tensors[next + 4]));
+      step.conv.pre = readActivation(at + kActivations, tensorOrAbsent(tensors[next + 3]));
+      step.conv.post = readActivation(at + kActivations + kActivationSlots, tensorOrAbsent(tensors[next + 4]));
       next += kStepTensors;
     }
     op.steps.push_back(std::move(step));

@@ -1,6 +1,6 @@
 import { activationKinds, maybe } from '../../fused.js';
 import { addon, type NativePush, type NativeTemplate, type NativeTensor } from '../../native.js';
-import { nativeOf, type Tensor, wrap } from '../../tensor.js';
+import { nativeOf, type Tensor, wrapOne } from '../../tensor.js';
 import { AnyConvNode } from './conv-node.js';
 import { LimitNode, SourceNode } from './nodes.js';
 import { ConvOperands } from './operands.js';
@@ -83,7 +83,7 @@ export class StreamProgram {
     const [input, state] = [maybe(x, 'x'), maybe(before, 'state')];
     const again = this.#template && this.#given.every((operands) => operands.current()) ? addon.streamAgain(input, state, this.#template) : null;
     const [output, after] = again ?? this.#first(input, state);
-    return { output: output && wrap(output, device), after: after && wrap(after, device) };
+    return { output: output && wrapOne(output, device), after: after && wrapOne(after, device) };
   }
 
   /** A push with all that belongs to it. */

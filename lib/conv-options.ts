@@ -83,11 +83,12 @@ export function paddings(padding: Padding | undefined, kernel: readonly number[]
   });
 }
 
-const directFlag = (algorithm: unknown): number => {
+/** Whether `algorithm` says 'direct'. */
+export function isDirect(algorithm: unknown): boolean {
   if (algorithm !== undefined && algorithm !== 'auto' && algorithm !== 'direct')
     fail('ERR_ARGUMENT', `algorithm is ${describe(algorithm)}; it must be 'auto' or 'direct'`);
-  return algorithm === 'direct' ? 4 : 0;
-};
+  return algorithm === 'direct';
+}
 
 /** @internal Geometry for the add-on from options; `axes` is 1 or 2. */
 export function convGeometry(kernel: readonly number[], options: AnyConvOptions, transposed: boolean): ConvGeometry {
@@ -109,6 +110,6 @@ export function convGeometry(kernel: readonly number[], options: AnyConvOptions,
   geometry[10] = integer(options.groups ?? 1, 'groups', 1);
   geometry[11] = paddingMode(options.paddingMode);
   geometry[12] = 1;
-  geometry[13] = (transposed ? 1 : 0) | directFlag(options.algorithm);
+  geometry[13] = (transposed ? 1 : 0) | (isDirect(options.algorithm) ? 4 : 0);
   return geometry;
 }

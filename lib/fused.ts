@@ -67,12 +67,9 @@ export function linearFused(
   x: Tensor,
   weight: Tensor,
   bias: Tensor | null | undefined,
-  fusion: { scale?: Tensor | undefined; post?: ActivationSpec | undefined },
+  { scale, post, direct = false }: { scale?: Tensor | undefined; post?: ActivationSpec | undefined; direct?: boolean },
 ): Tensor {
-  return wrap(
-    addon.linear(nativeOf(x, 'x'), nativeOf(weight, 'weight'), maybe(bias, 'bias'), maybe(fusion.scale, 'scale'), nativeActivation(fusion.post)),
-    x.device,
-  );
+  return wrap(addon.linear(nativeOf(x, 'x'), nativeOf(weight, 'weight'), maybe(bias, 'bias'), maybe(scale, 'scale'), nativeActivation(post), direct), x.device);
 }
 
 // Read by the add-on during the call.

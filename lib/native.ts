@@ -117,7 +117,14 @@ export interface Addon {
    * differ, or where a storage is gone or could not be computed.
    */
   streamAgain(x: NativeTensor | null, before: NativeTensor | null, template: NativeTemplate): NativePush | null;
-  linear(x: NativeTensor, weight: NativeTensor, bias: NativeTensor | null, scale: NativeTensor | null, post: NativeActivation | null): NativeTensor;
+  linear(
+    x: NativeTensor,
+    weight: NativeTensor,
+    bias: NativeTensor | null,
+    scale: NativeTensor | null,
+    post: NativeActivation | null,
+    direct?: boolean,
+  ): NativeTensor;
   matmul(a: NativeTensor, b: NativeTensor): NativeTensor;
   activation(x: NativeTensor, activation: NativeActivation): NativeTensor;
   /** `a` and `b`: tensors, or one of them a number. */

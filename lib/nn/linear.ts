@@ -1,4 +1,5 @@
 import { integer } from '../axes.js';
+import { isDirect } from '../conv-options.js';
 import { activate, linearFused } from '../fused.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { Layer, type LayerFusion, type LayerOptions } from './layer.js';
@@ -11,6 +12,11 @@ import type { Signal } from './streaming/signal.js';
 export interface LinearOptions extends LayerOptions {
   /** Accepted for symmetry with the convolutions: weight and data are ordered alike in both layouts. */
   layout?: Layout;
+  /**
+   * 'direct': the order of operations of an output depends on the layer only, not on how many rows x has, so that a stream gives the bits
+   * of forward. A few rows take longer. Default 'auto'.
+   */
+  algorithm?: 'auto' | 'direct';
 }
 
 const frame: WeightFrame = {
@@ -23,12 +29,14 @@ const frame: WeightFrame = {
 export class Linear extends Layer {
   readonly inFeatures: number;
   readonly outFeatures: number;
+  readonly #direct: boolean;
 
   constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
     this.inFeatures = integer(inFeatures, 'inFeatures', 1);
     this.outFeatures = integer(outFeatures, 'outFeatures', 1);
     checkLayout(options.layout);
+    this.#direct = isDirect(options.algorithm);
     this.initialize([outFeatures, inFeatures], outFeatures, inFeatures, options);
   }
 
@@ -49,10 +57,11 @@ export class Linear extends Layer {
     const norm = normsOf(this).get('weight');
     const { weight, scale } = norm ? weightParts(norm) : { weight: this.weight, scale: undefined };
     nativeOf(weight, 'weight');
-    if (!pre) return linearFused(x, weight, this.bias, { scale, post });
+    const fusion = { scale, post, direct: this.#direct };
+    if (!pre) return linearFused(x, weight, this.bias, fusion);
     const activated = activate(x, pre);
     try {
-      return linearFused(activated, weight, this.bias, { scale, post });
+      return linearFused(activated, weight, this.bias, fusion);
     } finally {
       activated.dispose();
     }

@@ -38,7 +38,7 @@ Napi::Value conv(const Napi::CallbackInfo& info) {
   return submit(info.Env(), x.queue, std::move(op), &core::ConvOp::y);
 }
 
-// linear(x, weight, bias, scale, post)
+// linear(x, weight, bias, scale, post, direct)
 Napi::Value linear(const Napi::CallbackInfo& info) {
   const TensorHandle& x = handleOf(info[0]);
   core::LinearOp op;
@@ -47,6 +47,7 @@ Napi::Value linear(const Napi::CallbackInfo& info) {
   op.bias = tensorOrAbsent(info[2]);
   op.scale = tensorOrAbsent(info[3]);
   op.post = activationOf(info[4]);
+  op.direct = info[5].ToBoolean();
   core::prepare(op);
   return submit(info.Env(), x.queue, std::move(op), &core::LinearOp::y);
 }

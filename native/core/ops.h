@@ -101,8 +101,10 @@ struct ConvOp {
 };
 
 // y = post( s · (x weightᵀ) + bias ); x [..., I], weight [O, I], y [..., O]; scale float32 with 1 or O elements.
+// direct: the order of operations of an output element depends only on the layer.
 struct LinearOp {
   Tensor x, weight, bias, scale, y;
+  bool direct = false;
   Activation post;
   template <class In, class Out>
   void visit(In&& in, Out&& out) const {

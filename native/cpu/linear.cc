@@ -67,7 +67,7 @@ const float* packLinear(const core::Tensor& weight, const core::Tensor& scale, P
 void linear(const core::LinearOp& op, Pool& pool) {
   core::Device& device = op.y.storage->device();
   const int64_t outputs = op.weight.shape[0], inputs = op.weight.shape[1], rows = op.x.size() / inputs;
-  const bool few = rows <= kDotRows;
+  const bool few = !op.direct && rows <= kDotRows;
   // Before the scale is asked for, which packing may compute.
   const float* const panels = few ? nullptr : packLinear(op.weight, op.scale, pool);
   const std::vector<float> scale = channelValues(op.scale, outputs), bias = channelValues(op.bias, outputs),

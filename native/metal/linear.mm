@@ -43,7 +43,7 @@ void encode(Encoder& encoder, const core::LinearOp& op) {
                                   .set(1, static_cast<bool>(op.bias))
                                   .set(2, static_cast<uint32_t>(op.post.kind))
                                   .set(3, op.post.logScale);
-  if (mpsServes(encoder, op.x.dtype, rows, outputs, K)) {
+  if (!op.direct && mpsServes(encoder, op.x.dtype, rows, outputs, K)) {
     if (!op.scale && !op.bias && op.post.kind == core::Act::kNone) {
       return mpsProduct(encoder, op.x, op.weight, true, {&op.y, nullptr, Access::kWrite}, rows, outputs, K);
     }
@@ -55,7 +55,7 @@ void encode(Encoder& encoder, const core::LinearOp& op) {
     bindEpilogue(dispatch.bind(0, *product, Access::kRead), op, params).threads(launch.grid, launch.group);
     return;
   }
-  if (rows <= kFewRows) {
+  if (!op.direct && rows <= kFewRows) {
     const Pipeline& pipeline = encoder.pipeline("linear", kernelName("linear_few", op.x.dtype), constants);
     const uint32_t simdgroups = std::min(8u, pipeline.maxThreads / 32);
     Dispatch dispatch(encoder, pipeline);
@@ -63,7 +63,7 @@ void encode(Encoder& encoder, const core::LinearOp& op) {
         .groups(MTLSizeMake(static_cast<NSUInteger>(ceilDiv(outputs, simdgroups)), 1, 1), MTLSizeMake(32 * simdgroups, 1, 1));
     return;
   }
-  const bool large = ceilDiv(rows, 64) * ceilDiv(outputs, 64) >= kFewTiles;
+  const bool large = !op.direct && ceilDiv(rows, 64) * ceilDiv(outputs, 64) >= kFewTiles;
   const int64_t tile = large ? 64 : 32;
   const Pipeline& pipeline = encoder.pipeline("linear", kernelName(large ? "linear_gemm_64" : "linear_gemm_32", op.x.dtype), constants);
   Dispatch dispatch(encoder, pipeline);

@@ -156,7 +156,7 @@ describe.each(devices)('streams on %s', (label, device) => {
       const x = device.tensor(values(2 * 17 * 3, 8), { shape: [2, 17, 3] });
       const expected = net.forward(x).readSync();
       for (const pieces of [[17], [3, 1, 9, 4], randomCut(17, 3, 3)]) expect(streamed(net, x, pieces, 1).output).toEqual(expected);
-      // A product of matrices promises no order of operations.
+      // A product of matrices promises an order of operations only where it is direct.
       const both = new nn.Sequential(net, linear);
       const sums = both.forward(x).readSync();
       streamed(both, x, [3, 1, 9, 4], 1).output.forEach((value, i) => void expect(Math.abs(value - (sums[i] as number))).toBeLessThan(1e-6));
@@ -164,6 +164,29 @@ describe.each(devices)('streams on %s', (label, device) => {
     });
     net.dispose();
     linear.dispose();
+  });
+
+  test('a direct Linear gives a row the same bits alone and among others, in a stream and in forward', () => {
+    for (const [inputs, outputs, dtype] of [
+      [5, 3, 'float32'],
+      [700, 40, 'float32'],
+      [130, 33, 'float16'],
+    ] as const) {
+      const layer = new nn.WeightNormLinear(inputs, outputs, { device, dtype, seed: 3, algorithm: 'direct' });
+      const net = new nn.Sequential(new nn.ELU(), layer);
+      scope(() => {
+        const rows = 40;
+        const x = device.tensor(values(rows * inputs, 8, dtype), { shape: [1, rows, inputs], dtype });
+        const expected = net.forward(x).readSync();
+        for (const pieces of [new Array<number>(rows).fill(1), randomCut(rows, 5, 12)]) expect(streamed(net, x, pieces, 1).output).toEqual(expected);
+        const auto = new nn.Linear(inputs, outputs, { device, dtype, seed: 3 });
+        const [exact, other] = [expected, new nn.Sequential(new nn.ELU(), auto).forward(x).readSync()];
+        exact.forEach((value, i) => void expect(Math.abs(value - (other[i] as number))).toBeLessThan(dtype === 'float16' ? 2e-3 : 2e-6));
+        auto.dispose();
+      });
+      net.dispose();
+    }
+    expect(() => new nn.Linear(2, 2, { device, algorithm: 'fast' as never })).toThrow(/algorithm is "?fast"?.*; it must be 'auto' or 'direct'/);
   });
 
   test('half types stream with the same bits', () => {

@@ -1,27 +1,31 @@
 // What streaming costs beside synthesising at once: `npm run bench -- streaming [--model voice,v1,v3] [--threads 1,2] [--streams 64]
-// [--chunk 16] [--frames 240] [--rounds 15] [--seconds 20] [--device cpu] [--json]`. Each model with each number of threads is a row, measured
-// in a process of its own for about --seconds, in fewer rounds where they are long.
+// [--chunk 16] [--frames 320] [--rounds 15] [--seconds 20] [--device cpu] [--json]`. Each model with each number of threads is a row, measured
+// in a process of its own for about --seconds, in fewer rounds where they are long. With --table and files of such reports it prints the
+// table of docs/streaming.md instead.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { models } from './streaming/subjects.mjs';
+import { table } from './streaming/table.mjs';
 
 const require = createRequire(import.meta.url);
 const { describeMachine } = require('../dist/cli/bench/machine.js');
 const { version } = require('../package.json');
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     model: { type: 'string', default: 'voice' },
     threads: { type: 'string', default: '1' },
     streams: { type: 'string', default: '64' },
     chunk: { type: 'string', default: '16' },
-    frames: { type: 'string', default: '240' },
+    frames: { type: 'string', default: '320' },
     rounds: { type: 'string', default: '15' },
     seconds: { type: 'string', default: '20' },
     device: { type: 'string', default: 'cpu' },
     json: { type: 'boolean', default: false },
+    table: { type: 'boolean', default: false },
   },
 });
 
@@ -29,6 +33,11 @@ function whole(name, text = values[name]) {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} is ${values[name]}; it must be a whole number of at least 1`);
   return number;
+}
+
+if (values.table) {
+  console.log(table(positionals).join('\n'));
+  process.exit();
 }
 
 const chosen = values.model.split(',');

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 const run = (args: string[]) => promisify(execFile)(process.execPath, ['bench/streaming.mjs', '--frames', '16', '--rounds', '1', '--seconds', '1', ...args]);
@@ -34,4 +35,11 @@ test('the report of streams has a row for each model and number of threads, of c
 test('what cannot be measured is said', async () => {
   await expect(run(['--model', 'v9'])).rejects.toThrow(/--model is v9; known are voice, v1, v3/);
   await expect(run(['--threads', '1,x'])).rejects.toThrow(/--threads is 1,x; it must be a whole number/);
+});
+
+test("the guide's table is that of the recorded reports", async () => {
+  const files = ['voice', 'v1', 'v3'].map((model) => `bench/results/streaming-${model}.json`);
+  const { stdout } = await run(['--table', ...files]);
+  expect(stdout.split('\n').length).toBeGreaterThan(6);
+  expect(readFileSync('docs/streaming.md', 'utf8')).toContain(stdout);
 });

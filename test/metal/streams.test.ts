@@ -71,3 +71,22 @@ test('streams whose state is copied, because others beside them ended, outlive a
   await device.synchronize().catch(() => {});
   expect(await rest(streams[0] as audio.Synthesizer, [starts[0] as Float32Array], 12)).toEqual(expected);
 });
+
+test('a fault, an abort and a wrong shape in one batch: each stream has its own end, the others go on with the same bits', async () => {
+  const controller = new AbortController();
+  const streams = [vocoder.stream(), vocoder.stream({ signal: controller.signal }), vocoder.stream()] as const;
+  const starts = await Promise.all(streams.map((stream) => stream.push(frames(mel, 0, 12))));
+  await failNextCommit();
+  const waiting = streams.map((stream) => stream.push(frames(mel, 12, 13)));
+  const misshapen = streams[2].push({ data: new Float32Array(6), mels: 6, frames: 1 });
+  // The forward of all three is queued after this turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  controller.abort();
+  const results = await Promise.allSettled([...waiting, misshapen]);
+  expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected']);
+  expect([results[1], results[3]]).toMatchObject([{ reason: { code: 'ERR_ABORTED' } }, { reason: { code: 'ERR_SHAPE' } }]);
+  for (const i of [0, 2] as const) {
+    const middle = (results[i] as PromiseFulfilledResult<Float32Array>).value;
+    expect(await rest(streams[i], [starts[i] as Float32Array, middle], 13)).toEqual(expected);
+  }
+});

@@ -93,8 +93,12 @@ void prepare(ScaleOp& op) {
 }
 
 void checkActivation(const char* argument, const Activation& activation, const Tensor& x, int64_t channels) {
-  if (activation.kind != Act::kSnake) return;
   const Tensor& alpha = activation.alpha;
+  if (activation.kind != Act::kSnake) {
+    // Kernels read an alpha that is there, and only snake's size is checked.
+    if (alpha) throw Error(Code::kArgument, format("%s: only snake takes alpha", argument));
+    return;
+  }
   if (!alpha) throw Error(Code::kArgument, format("%s: snake needs alpha", argument));
   requireSameDevice("x", x, "alpha", alpha);
   if (alpha.dtype != x.dtype && alpha.dtype != DType::kFloat32) {

@@ -1,4 +1,5 @@
 #include "check.h"
+#include "core/prepare.h"
 #include "cpu/activation.h"
 #include "cpu/arithmetic.h"
 
@@ -58,6 +59,26 @@ void activations(Random& random) {
       std::vector<float> x = normals(random, 500);
       x[3] = 0, x[4] = -0.0f, x[5] = INFINITY, x[6] = -INFINITY, x[7] = NAN, x[8] = -2;
       checkActivation({Act::kPow, exponent, false, {}}, {500}, dtype, x);
+    }
+  }
+}
+
+// An alpha whose size nobody checked would be read past its end: only snake has one.
+void unwantedAlpha(Random& random) {
+  core::ConvOp conv;
+  conv.x = make({1, 2, 9}, DType::kFloat32, normals(random, 18));
+  conv.weight = make({4, 2, 3}, DType::kFloat32, normals(random, 24));
+  for (const core::Act kind : {core::Act::kNone, core::Act::kRelu, core::Act::kPow}) {
+    for (core::Activation core::ConvOp::* const which : {&core::ConvOp::pre, &core::ConvOp::post}) {
+      core::ConvOp op = conv;
+      op.*which = {kind, 0, false, make({3}, DType::kFloat32, normals(random, 3))};
+      bool refused = false;
+      try {
+        core::checkConv(op);
+      } catch (const core::Error& error) {
+        refused = error.code() == core::Code::kArgument;
+      }
+      check(refused, "activation " + std::to_string(static_cast<int>(kind)) + " takes an alpha");
     }
   }
 }
@@ -164,6 +185,7 @@ void arithmetic(Random& random) {
 void testElementwise() {
   Random random(23);
   activations(random);
+  unwantedAlpha(random);
   arithmetic(random);
 }
 

@@ -9,6 +9,7 @@ import { Checks, expect, present } from './package/checks.mjs';
 import { exercise } from './package/environments.mjs';
 import { buildable, prebuilt, targets } from './prebuild/targets.mjs';
 import { systemRoot } from './release/arm64.mjs';
+import { muslLoader } from './release/musl-system.mjs';
 import { root } from './run.mjs';
 
 const steps = ['binaries', 'package', 'arm64', 'musl', 'repository'];
@@ -28,10 +29,12 @@ const repository = {
   'llvm-nm-19': 'llvm-19',
   'clang-format-19': 'clang-format-19',
   chromium: 'chromium',
+  'redis-server': 'redis-server',
 };
 const missing = Object.entries({ ...needed, ...(chosen('repository') ? repository : {}) }).filter(([program]) => !present(program));
 const packages = missing.map(([, name]) => name);
 if (!existsSync(path.join(systemRoot, 'lib'))) packages.push('g++-aarch64-linux-gnu');
+if (!existsSync(muslLoader)) packages.push('musl');
 if (process.platform !== 'linux' || process.arch !== 'x64' || packages.length > 0) {
   const what = packages.length > 0 ? `apt-get install --no-install-recommends ${packages.join(' ')}` : 'a machine with Linux on x64';
   console.error(`release:check needs ${what}`);
@@ -52,10 +55,8 @@ for (const target of buildable()) {
   const row = rows.get(target.name);
   const file = prebuilt(target);
   if (chosen('binaries') && !(existsSync(file) && statSync(file).mtimeMs >= sources)) await attempt(target.name, 'builds', () => buildTarget(target));
-  if (!existsSync(file)) {
-    row.failed = true;
-    continue;
-  }
+  await attempt(target.name, 'is there', () => expect(existsSync(file), `npm run prebuilds -- ${target.name} makes it`));
+  if (row.failed) continue;
   row.built = target.zig[1];
   row.bytes = statSync(file).size;
   for (const { rule, ok, detail, note } of audit(file, target)) {
@@ -69,33 +70,35 @@ const binaries = buildable()
   .filter(existsSync)
   .map((file) => [file, path.relative(path.join(root, 'prebuilds'), file)]);
 const here = rows.get('linux-x64-glibc');
-if (chosen('package') || chosen('arm64')) {
+if (chosen('package') || chosen('arm64') || chosen('musl')) {
   const before = checks.failed;
+  let packageFailed = false;
   await checkPackage(checks, binaries, chosen('package') ? undefined : [], async ({ project }) => {
-    if (!chosen('arm64')) return;
-    const { runUnderQemu } = await import('./release/arm64.mjs');
+    packageFailed = checks.failed > before;
     const reference = exercise(project, [process.execPath], { frames: 12 });
-    for (const release of ['node20', 'node22', 'node24'])
-      await attempt('linux-arm64-glibc', `${release} under qemu`, () => {
-        rows.get('linux-arm64-glibc').executed.push(`Node ${runUnderQemu(project, release, reference)} under qemu`);
-      });
+    /** Runs something on a target and notes what it says. */
+    const execute = (target, name, body) => attempt(target, name, () => void rows.get(target).executed.push(body()));
+    if (chosen('arm64')) {
+      const { runUnderQemu } = await import('./release/arm64.mjs');
+      for (const release of ['node20', 'node22', 'node24'])
+        await execute('linux-arm64-glibc', `${release} under qemu`, () => `Node ${runUnderQemu(project, release, reference)} under qemu`);
+    }
+    if (chosen('musl')) {
+      const { runInBun, runNatively } = await import('./release/musl.mjs');
+      for (const target of buildable().filter(({ libc }) => libc === 'musl')) {
+        await execute(target.name, 'the package in Bun for musl', () => runInBun(project, target, reference));
+        await execute(target.name, 'native tests under musl', () => runNatively(target));
+      }
+    }
   });
   if (chosen('package')) {
     here.executed.push('Node 20, 22, 24, as an installed package');
-    if (checks.failed > before) here.failed = true;
+    if (packageFailed) here.failed = true;
   }
 }
 
-if (chosen('musl')) {
-  const { runUnderMusl } = await import('./release/musl.mjs');
-  for (const target of buildable().filter(({ libc }) => libc === 'musl'))
-    await attempt(target.name, 'runs under musl', () => {
-      rows.get(target.name).executed.push(runUnderMusl(target));
-    });
-}
-
 /** The checks that development has, each a command with an exit code. */
-const commands = ['test', 'lint', 'test:electron', 'check:fidelity', 'check:darwin', 'check:arm64'];
+const commands = ['test', 'lint', 'test:electron', 'test:server', 'check:fidelity', 'check:darwin', 'check:arm64'];
 if (chosen('repository')) {
   for (const command of commands) {
     const passed = await checks.check(`npm run ${command}`, () => {

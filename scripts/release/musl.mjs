@@ -1,48 +1,17 @@
-// Runs binaries for musl on a Debian that has glibc: musl's dynamic loader comes from Debian's package, for either processor,
-// without installing it. No Node for musl can be had from npm, so a small program takes its place; the release workflow runs
-// the package in Alpine.
+// Runs binaries for musl on a Debian that has glibc. No Node for musl can be had from npm: Bun for musl, which has Node-API, takes its
+// place for the installed package, and a small program for the binary alone. The release workflow runs Node in Alpine.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { capture, expect } from '../package/checks.mjs';
+import { exercise } from '../package/environments.mjs';
 import { prebuilt } from '../prebuild/targets.mjs';
 import { writeCompiler } from '../prebuild/zig.mjs';
 import { root } from '../run.mjs';
+import { installTools } from '../tools/install.mjs';
+import { cxxLibrary, muslCommand } from './musl-system.mjs';
 
-const machine = { x64: ['amd64', 'x86_64'], arm64: ['arm64', 'aarch64'] };
-
-/** musl's dynamic loader for a processor, from apt, below build/. */
-function dynamicLoader(arch) {
-  const [debian, cpu] = machine[arch];
-  const folder = path.join(root, 'build', 'tools', `musl-${arch}`);
-  const loader = path.join(folder, 'lib', `ld-musl-${cpu}.so.1`);
-  const library = path.join(folder, 'lib', `${cpu}-linux-musl`, 'libc.so');
-  if (existsSync(library)) return library;
-  rmSync(folder, { recursive: true, force: true });
-  for (const part of ['lists/partial', 'cache/archives/partial']) mkdirSync(path.join(folder, 'apt', part), { recursive: true });
-  const settings = { 'Dir::State::Lists': 'apt/lists', 'Dir::State::status': '/dev/null', 'Dir::Cache': 'apt/cache', 'APT::Sandbox::User': 'root' };
-  for (const [name, value] of Object.entries(settings)) if (value.startsWith('apt/')) settings[name] = path.join(folder, value);
-  const apt = (...args) => {
-    const options = Object.entries({ ...settings, 'APT::Architecture': debian, 'APT::Architectures::': debian }).flatMap(([name, value]) => [
-      '-o',
-      `${name}=${value}`,
-    ]);
-    execFileSync('apt-get', ['-qq', ...options, ...args], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
-  };
-  apt('update');
-  apt('download', 'musl');
-  execFileSync('dpkg-deb', [
-    '-x',
-    path.join(
-      folder,
-      readdirSync(folder).find((name) => name.endsWith('.deb')),
-    ),
-    folder,
-  ]);
-  rmSync(path.join(folder, 'apt'), { recursive: true });
-  expect(existsSync(library), `${loader} is not in Debian's package`);
-  return library;
-}
+const emulated = ({ arch }) => (arch === 'x64' ? '' : ' under qemu');
 
 /** A program that maps the add-on as Node does, with functions of Node-API that fail, and asks it for its version. */
 function hostSource(file) {
@@ -64,13 +33,12 @@ int main(int count, char **arguments) {
 }
 
 /** Loads a target's binary under musl, and runs the native tests on the objects that it was linked from. Returns in words what ran. */
-export function runUnderMusl(target) {
-  const loader = dynamicLoader(target.arch);
-  const command = target.arch === 'x64' ? [loader] : ['qemu-aarch64-static', loader];
-  const run = (...args) => capture(command[0], [...command.slice(1), ...args], { timeout: 500_000 });
+export function runNatively(target) {
+  const [command, ...args] = muslCommand(target.arch);
+  const run = (...program) => capture(command, [...args, ...program], { timeout: 900_000 });
   const folder = path.join(root, 'build', 'prebuild', target.name);
   const compiler = writeCompiler(folder, target);
-  const compile = (args) => execFileSync(compiler, ['-dynamic', ...args], { cwd: root, stdio: ['ignore', 'ignore', 'pipe'], maxBuffer: 1 << 28 });
+  const compile = (options) => execFileSync(compiler, ['-dynamic', ...options], { cwd: root, stdio: ['ignore', 'ignore', 'pipe'], maxBuffer: 1 << 28 });
 
   const host = path.join(folder, 'host');
   writeFileSync(`${host}.cc`, `extern "C" {\n${hostSource(prebuilt(target))}}\n`);
@@ -84,20 +52,27 @@ export function runUnderMusl(target) {
       .filter((name) => name.endsWith('.o'))
       .map((name) => path.join(objects, part, name)),
   );
-  const tests = {
-    conv: ['conv_test.cc'],
-    gemm: ['gemm_test.cc'],
-    ops: readdirSync(path.join(root, 'native/test/ops'))
-      .filter((name) => name.endsWith('.cc'))
-      .map((name) => `ops/${name}`),
-  };
+  const sources = (part, ending) =>
+    readdirSync(path.join(root, 'native', 'test', part))
+      .filter((name) => name.endsWith(ending))
+      .map((name) => path.join('native', 'test', part, name));
   let passed = 0;
-  for (const [name, files] of Object.entries(tests)) {
-    const program = path.join(folder, `${name}_test`);
-    compile(['-std=c++20', '-O1', '-ffp-contract=off', '-Inative', ...files.map((file) => `native/test/${file}`), ...engine, '-pthread', '-o', program]);
+  for (const files of [...sources('', '_test.cc').map((file) => [file]), sources('ops', '.cc')]) {
+    const name = files.length === 1 ? path.basename(files[0], '.cc') : 'ops';
+    const program = path.join(folder, `native-${name}`);
+    compile(['-std=c++20', '-O1', '-ffp-contract=off', '-Inative', ...files, ...engine, '-pthread', '-o', program]);
     const [, count, failures] = /: (\d+) passed, (\d+) failed/.exec(run(program)) ?? [];
     expect(failures === '0' && Number(count) > 0, `the native test ${name} counted ${count} passed, ${failures} failed`);
     passed += Number(count);
   }
-  return `loaded by musl ${target.arch === 'x64' ? '' : 'under qemu '}and ${passed} native checks on its objects; not in Node`;
+  return `${passed} native checks on its objects${emulated(target)}`;
+}
+
+/** The installed package in Bun for musl: layers, a vocoder, errors and a worker, compared with Node. Returns in words what ran. */
+export function runInBun(project, target, reference) {
+  const bun = path.join(installTools('runtimes-musl'), '@oven', `bun-linux-${target.arch === 'x64' ? 'x64' : 'aarch64'}-musl`, 'bin', 'bun');
+  const result = exercise(project, [...muslCommand(target.arch, cxxLibrary(target.arch, bun)), bun], { frames: 12, reference });
+  expect(result.arch === target.arch && result.loaded === path.join('prebuilds', `linux-${target.arch}`, 'weightnorm.musl.node'), result);
+  expect(result.bun !== undefined, 'another runtime ran');
+  return `Bun ${result.bun}${emulated(target)}`;
 }

@@ -62,6 +62,17 @@ test('only the job that publishes may sign, and nothing but it sees the token', 
   expect(publish).toMatch(/id-token: write[\s\S]*npm publish .*--provenance[\s\S]*secrets\.NPM_TOKEN/);
 });
 
+test('nothing is published that release:check has not passed', () => {
+  const jobs = new Map(
+    (workflows.find(([name]) => name === 'release.yml')?.[1] ?? '').split(/\n(?= {2}[\w-]+:\n)/).map((part) => [part.trim().split(':')[0], part]),
+  );
+  const before = (name: string): string[] => {
+    const listed = /^ {4}needs: \[?([\w, -]+)\]?$/m.exec(jobs.get(name) ?? '')?.[1]?.split(', ') ?? [];
+    return listed.flatMap((job) => [job, ...before(job)]);
+  };
+  expect(before('publish').filter((name) => /^ {6}- run: npm run release:check$/m.test(jobs.get(name) ?? ''))).toContain('linux');
+});
+
 test('a self-hosted runner never runs a pull request', () => {
   for (const [name, text] of workflows) {
     for (const job of text.split(/\n(?= {2}[\w-]+:\n)/).filter((part) => part.includes('self-hosted'))) {

@@ -34,7 +34,7 @@ async function main() {
   const half = await functional.weightNorm(device.randn([16, 64], { seed: 3, dtype: 'float16' }), device.ones([16, 1], 'float16')).read();
   console.log(
     JSON.stringify({
-      ...{ node: process.versions.node, platform: process.platform, arch: process.arch, features: device.info.features },
+      ...{ node: process.versions.node, bun: process.versions.bun, platform: process.platform, arch: process.arch, features: device.info.features },
       ...{ loaded: loaded && path.relative(root, loaded), weights: [...(await compute())], fromWorker, code },
       ...{ half: half.reduce((sum, x) => sum + Math.abs(x), 0), samples: speech.length, energy: speech.reduce((sum, x) => sum + x * x, 0) },
     }),

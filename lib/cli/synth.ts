@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { HifiGan, type SynthesizeOptions } from '../audio/hifigan.js';
 import { leastSamples, type Mel, type MelConfig, melDistance, melSpectrogram } from '../audio/mel.js';
+import { resample } from '../audio/resample.js';
 import { Device, type DeviceType } from '../device.js';
 import { describe, fail } from '../errors.js';
 import { writableTarget } from '../io/file.js';
@@ -14,8 +15,9 @@ const bundledVoice = path.join(packageRoot, 'examples', 'voice');
 export const synth: Command = {
   help: `Usage: weightnorm synth <in.wav | mel.npy> -o <out.wav> [options]
 
-Turns a recording into a mel spectrogram and that back into a waveform with a HiFi-GAN vocoder. A .npy file is
-taken as the spectrogram itself: natural logarithms, [bands, frames].
+Turns a recording into a mel spectrogram and that back into a waveform with a HiFi-GAN vocoder. A recording is mixed
+to one channel and resampled to the vocoder's rate. A .npy file is taken as the spectrogram itself: natural
+logarithms, [bands, frames].
 
 Options:
   -o, --output   the WAV file to write (16-bit PCM)
@@ -51,7 +53,7 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
   const model = await HifiGan.load((values.model as string | undefined) ?? bundledVoice, { device, algorithm });
   const config = model.melConfig;
   progress.update('reading the input', 0);
-  const mel = kind === '.wav' ? await melOfRecording(input, config) : await melOfArray(input);
+  const { mel, resampledFrom } = kind === '.wav' ? await melOfRecording(input, config) : await melOfArray(input);
 
   const update = progress.visible ? (fraction: number): void => progress.update('synthesising', fraction) : undefined;
   const { samples, seconds, firstAudioSeconds } = values.stream
@@ -64,6 +66,7 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
     device: device.info.type,
     deviceName: device.info.name,
     sampleRate: config.sampling_rate,
+    ...(resampledFrom !== null && { resampledFrom }),
     audioSeconds,
     seconds,
     timesRealTime: audioSeconds / seconds,
@@ -76,7 +79,7 @@ async function run({ positionals, values, signal, progress }: Invocation): Promi
     lines: [
       `wrote      ${json.output}`,
       `device     ${json.device} (${json.deviceName})${device.info.reason ? `; not Metal: ${device.info.reason}` : ''}`,
-      `audio      ${audioSeconds.toFixed(2)} s at ${config.sampling_rate} Hz`,
+      `audio      ${audioSeconds.toFixed(2)} s at ${config.sampling_rate} Hz${resampledFrom === null ? '' : `, resampled from ${resampledFrom} Hz`}`,
       `time       ${seconds.toFixed(3)} s, ${json.timesRealTime.toFixed(1)} times real time`,
       ...(firstAudioSeconds === null ? [] : [`first      audio after ${(firstAudioSeconds * 1000).toFixed(0)} ms`]),
       `distance   ${distance === null ? 'too short to measure' : `${distance.toFixed(4)} mean log-mel, input to output`}`,
@@ -123,28 +126,31 @@ async function writtenAsItGoes(
   return { samples, seconds: elapsed(), firstAudioSeconds };
 }
 
-/** The spectrogram of a WAV file, its channels mixed to one. */
-async function melOfRecording(file: string, config: MelConfig): Promise<Mel> {
+interface Input {
+  mel: Mel;
+  /** The rate of a recording that was resampled, in Hz. */
+  resampledFrom: number | null;
+}
+
+/** The spectrogram of a WAV file, its channels mixed to one, at the model's rate. */
+async function melOfRecording(file: string, config: MelConfig): Promise<Input> {
   const { sampleRate, channels } = await readWav(file);
-  if (sampleRate !== config.sampling_rate) {
-    fail(
-      'ERR_FORMAT',
-      `${file}: its sample rate is ${sampleRate} Hz, but the model works at ${config.sampling_rate} Hz; resample it first, for example: ffmpeg -i in.wav -ar ${config.sampling_rate} out.wav`,
-    );
-  }
+  const rate = config.sampling_rate;
   const first = channels[0] as Float32Array;
-  const least = leastSamples(config);
-  if (first.length < least) fail('ERR_SHAPE', `${file}: has ${first.length} samples; the model's spectrogram needs at least ${least}`);
   const mono = channels.length === 1 ? first : first.map((_, i) => channels.reduce((sum, channel) => sum + (channel[i] as number), 0) / channels.length);
-  return melSpectrogram(mono, config);
+  const samples = sampleRate === rate ? mono : resample(mono, sampleRate, rate);
+  const least = leastSamples(config);
+  if (samples.length < least)
+    fail('ERR_SHAPE', `${file}: has ${samples.length} samples${sampleRate === rate ? '' : ` at ${rate} Hz`}; the model's spectrogram needs at least ${least}`);
+  return { mel: melSpectrogram(samples, config), resampledFrom: sampleRate === rate ? null : sampleRate };
 }
 
 /** A spectrogram stored as [bands, frames] or [1, bands, frames]. */
-async function melOfArray(file: string): Promise<Mel> {
+async function melOfArray(file: string): Promise<Input> {
   const { data, shape } = await loadNpy(file);
   const [mels, frames] = shape.length === 3 && shape[0] === 1 ? shape.slice(1) : shape;
   if (mels === undefined || frames === undefined || shape.length > 3 || (shape.length === 3 && shape[0] !== 1)) {
     fail('ERR_SHAPE', `${file}: has shape [${shape.join(', ')}]; a spectrogram has [bands, frames]`);
   }
-  return { data, mels, frames };
+  return { mel: { data, mels, frames }, resampledFrom: null };
 }

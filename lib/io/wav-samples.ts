@@ -1,4 +1,4 @@
-/** How a sample is stored: little-endian, signed integer of 2, 3 or 4 bytes, or float of 4 or 8. */
+/** How a sample is stored: little-endian, unsigned integer of 1 byte, signed integer of 2, 3 or 4, or float of 4 or 8. */
 export interface SampleFormat {
   float: boolean;
   bytes: number;
@@ -6,6 +6,7 @@ export interface SampleFormat {
 
 function reader({ float, bytes }: SampleFormat): (view: DataView, at: number) => number {
   if (float) return bytes === 4 ? (view, at) => view.getFloat32(at, true) : (view, at) => view.getFloat64(at, true);
+  if (bytes === 1) return (view, at) => (view.getUint8(at) - 128) / 2 ** 7;
   if (bytes === 2) return (view, at) => view.getInt16(at, true) / 2 ** 15;
   if (bytes === 3) return (view, at) => (view.getInt8(at + 2) * 65536 + view.getUint16(at, true)) / 2 ** 23;
   return (view, at) => view.getInt32(at, true) / 2 ** 31;

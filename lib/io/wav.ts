@@ -16,13 +16,13 @@ interface Format {
 }
 
 const encodings: Readonly<Record<number, string>> = { 2: 'MS ADPCM', 6: 'A-law', 7: 'µ-law', 17: 'IMA ADPCM', 80: 'MPEG', 85: 'MP3' };
-const allowed = 'PCM of 16, 24 or 32 bits and float of 32 or 64 bits are allowed';
+const allowed = 'PCM of 8, 16, 24 or 32 bits and float of 32 or 64 bits are allowed';
 /** Bytes 2 to 15 of WAVE_FORMAT_EXTENSIBLE's sub-format, after the 16-bit format code. */
 const subFormatTail = '000000001000800000aa00389b71';
 const blockBytes = 1 << 22;
 
 /**
- * Reads a WAV file: PCM of 16, 24 or 32 bits, float of 32 or 64 bits, also as WAVE_FORMAT_EXTENSIBLE, any number of channels.
+ * Reads a WAV file: PCM of 8 (unsigned), 16, 24 or 32 bits, float of 32 or 64 bits, also as WAVE_FORMAT_EXTENSIBLE, any number of channels.
  * Integers are scaled by 2^(1 − bits).
  * @throws WeightNormError ERR_IO if the file cannot be read; ERR_FORMAT for other encodings, for a header that does not fit the
  *   file (truncated, or a stream that was never finished) and for a file without samples.
@@ -99,7 +99,7 @@ function parseFormat(chunk: DataView<ArrayBuffer>, bad: (message: string) => nev
   }
   const float = code === 3;
   if (code !== 1 && !float) bad(`is encoded as ${encodings[code] ?? `format ${code}`}; ${allowed}`);
-  if (!(float ? [32, 64] : [16, 24, 32]).includes(bits)) bad(`has ${bits}-bit ${float ? 'float' : 'PCM'} samples; ${allowed}`);
+  if (!(float ? [32, 64] : [8, 16, 24, 32]).includes(bits)) bad(`has ${bits}-bit ${float ? 'float' : 'PCM'} samples; ${allowed}`);
   if (channels === 0) bad('says it has 0 channels');
   if (sampleRate === 0) bad('says its sample rate is 0');
   if (frameBytes !== (channels * bits) / 8) bad(`says a frame takes ${frameBytes} bytes; ${channels} channels of ${bits} bits take ${(channels * bits) / 8}`);

@@ -19,6 +19,11 @@ describe('readWav', () => {
     expect(channels).toEqual([Float32Array.of(-1, -1 / 32768, 0, 1 / 32768, 0.5, 32767 / 32768)]);
   });
 
+  test('8-bit PCM, which has no sign', async () => {
+    const { channels } = await audio.readWav(folder.file('a.wav', wavBytes({ data: Uint8Array.of(0, 127, 128, 192, 255, 1), bits: 8, channels: 2 })));
+    expect(channels).toEqual([Float32Array.of(-1, 0, 127 / 128), Float32Array.of(-1 / 128, 0.5, -127 / 128)]);
+  });
+
   test('24-bit PCM', async () => {
     const data = Uint8Array.of(0, 0, 0x80, 0xff, 0xff, 0xff, 0, 0, 0x40, 0xff, 0xff, 0x7f);
     const { channels } = await audio.readWav(folder.file('a.wav', wavBytes({ data, bits: 24 })));
@@ -85,10 +90,9 @@ describe('readWav', () => {
     ['data past the RIFF chunk', wavBytes({ riffSize: 38 }), /its chunk "data" says it has 8 bytes, but only 2 follow/],
     ['0 samples', wavBytes({ data: Buffer.alloc(0) }), /has no samples/],
     ['half a frame', wavBytes({ data: Buffer.alloc(6), channels: 2 }), /its data has 6 bytes; whole frames take 4 each/],
-    ['8-bit PCM', wavBytes({ bits: 8 }), /has 8-bit PCM samples; PCM of 16, 24 or 32 bits and float of 32 or 64 bits are allowed/],
-    ['12-bit PCM', wavBytes({ bits: 12 }), /has 12-bit PCM samples/],
+    ['12-bit PCM', wavBytes({ bits: 12 }), /has 12-bit PCM samples; PCM of 8, 16, 24 or 32 bits and float of 32 or 64 bits are allowed/],
     ['16-bit float', wavBytes({ bits: 16, format: 3 }), /has 16-bit float samples/],
-    ['A-law', wavBytes({ bits: 8, format: 6 }), /is encoded as A-law; PCM of 16/],
+    ['A-law', wavBytes({ bits: 8, format: 6 }), /is encoded as A-law; PCM of 8/],
     ['µ-law', wavBytes({ bits: 8, format: 7 }), /is encoded as µ-law/],
     ['an unknown format', wavBytes({ format: 0x1234 }), /is encoded as format 4660/],
     ['an unknown sub-format', wavBytes({ fmt: extensible({}, 1, 'ff000000001000800000aa00389b') }), /has an unknown sub-format/],

@@ -40,11 +40,12 @@ double medianCost(weightnorm::cpu::Pool& pool, double task, double pause) {
 
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : weightnorm::cpu::Pool::shared().threads();
-  std::printf("%d threads; µs a loop costs for tasks of 20 and 100 µs\npoll µs   pause µs   20 µs   100 µs\n", threads);
+  std::printf("%d threads; µs a loop costs for tasks of 2, 20 and 100 µs\npoll µs   pause µs    2 µs    20 µs   100 µs\n", threads);
   for (const int spin : {0, 5, 20, 50}) {
     weightnorm::cpu::Pool pool(threads, spin);
     for (const double pause : {0.0, 10.0, 40.0}) {
-      std::printf("%7d %10.0f %7.1f %8.1f\n", spin, pause, medianCost(pool, 20, pause), medianCost(pool, 100, pause));
+      std::printf("%7d %10.0f %7.1f %8.1f %8.1f\n", spin, pause, medianCost(pool, 2, pause), medianCost(pool, 20, pause),
+                  medianCost(pool, 100, pause));
     }
   }
 }

@@ -151,7 +151,10 @@ void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const 
 
   if (walk.shape() == Shape::kPlain) {
     const NormKernels::Sum sum = table[static_cast<size_t>(walk.leaf())][dtype];
-    walk.each([&](const Block& block, int64_t kept) { sum(input.v, input.gradW, block, first + kept, both ? second + kept : nullptr); });
+    walk.each([&](Block block, int64_t kept) {
+      block.fetch = input.fetch;
+      sum(input.v, input.gradW, block, first + kept, both ? second + kept : nullptr);
+    });
   } else if (walk.shape() == Shape::kFolded) {
     const int64_t fold = walk.fold();
     walk.each([&](const Block& block, int64_t kept) {

@@ -28,11 +28,12 @@ class Scratch {
   std::unique_ptr<T[]> data_;
 };
 
-// The tensors of a nest: v (or x), and gradW for gradients.
+// The tensors of a nest: v (or x), and gradW for gradients; `fetch` is Block's.
 struct NestInput {
   const void* v = nullptr;
   const void* gradW = nullptr;
   core::DType dtype = core::DType::kFloat32;
+  const void* fetch = nullptr;
 };
 
 // Sums of one task, by its kept indices counted from task.keptBegin; overwrites them. `second` for kSquareAndProduct.

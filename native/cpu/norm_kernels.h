@@ -19,8 +19,11 @@ enum class Apply : uint8_t { kScale, kWideScale, kGradient };
 enum class Leaf : uint8_t { kRows, kColumns };
 
 // A block of `rows` × `length` elements with `stride` elements from row to row, `offset` elements into the tensors.
+// `fetch`: a tensor of the same dtype, of which sums of rows fetch the same elements because they are written next; may be
+// null. Sums of rows that are in cache leave memory idle.
 struct Block {
   int64_t offset, rows, stride, length;
+  const void* fetch = nullptr;
 };
 
 // Numbers by kept index of the block; `s` for kScale, `a` for kWideScale, `a` and `b` for kGradient.

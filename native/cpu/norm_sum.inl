@@ -46,13 +46,17 @@ WN_INLINE Wide loadProductPart(const void* gradW, int64_t index, int n) {
 }
 
 template <Term T, core::DType D>
-WN_INLINE void sumRow(const void* v, const void* gradW, int64_t begin, int64_t length, double& first, double& second) {
+WN_INLINE void sumRow(const void* v, const void* gradW, const void* fetch, int64_t begin, int64_t length, double& first, double& second) {
   // As many vectors at a time as there are registers to hide the latency of additions in.
   constexpr int kUnroll = T == Term::kSquareAndProduct ? 2 : 4;
+  constexpr int64_t kLine = D == core::DType::kFloat32 ? 16 : 32;
   Accumulator<T> sums;
   sums.clear();
   int64_t i = 0;
   for (; i + kUnroll * kLanes <= length; i += kUnroll * kLanes) {
+    if (fetch) {
+      for (int64_t line = 0; line < kUnroll * kLanes; line += kLine) prefetch<D>(fetch, begin + i + line);
+    }
     for (int slot = 0; slot < kUnroll; ++slot) {
       const int64_t at = begin + i + slot * kLanes;
       sums.add(slot, loadWide<D>(v, at), loadProduct<T, D>(gradW, at));
@@ -136,7 +140,7 @@ void sumRows(const void* v, const void* gradW, Block block, double* first, doubl
   double unused = 0;
   for (int64_t row = 0; row < block.rows; ++row) {
     double& other = T == Term::kSquareAndProduct ? second[row] : unused;
-    sumRow<T, D>(v, gradW, block.offset + row * block.stride, block.length, first[row], other);
+    sumRow<T, D>(v, gradW, block.fetch, block.offset + row * block.stride, block.length, first[row], other);
   }
 }
 

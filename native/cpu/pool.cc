@@ -4,7 +4,10 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <bit>
 #include <exception>
+#include <new>
+#include <utility>
 
 #include "core/environment.h"
 #include "cpu/system.h"
@@ -15,42 +18,55 @@ namespace {
 // Kernels keep their scratch below this; the platforms' defaults go down to 128 KiB.
 constexpr size_t kStackBytes = size_t{1} << 20;
 constexpr int kMaxThreads = 1024;
+// The bit of Slot::state that lets no worker in; the others count the workers inside.
+constexpr uint32_t kClosed = uint32_t{1} << 31;
 }  // namespace
 
-struct Pool::Loop {
+// Where a loop is posted. Slots outlive loops, so a worker may look at one whose loop has ended, or count itself in for a
+// moment and find it closed. Only workers that were let in read the plain fields.
+struct alignas(64) Pool::Slot {
   // A contiguous part of the indices. Each worker begins with its own, so that loops over the same data find it in the
   // same core's cache and neighbours stay together; then it helps with the others.
   struct alignas(64) Share {
-    std::atomic<int64_t> next;
-    int64_t end;
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
   };
 
-  Loop(const Body& body, int64_t count, int threads) : body(body), shares(static_cast<size_t>(std::min<int64_t>(threads, count))) {
-    const int64_t parts = static_cast<int64_t>(shares.size());
-    for (int64_t i = 0; i < parts; ++i) {
-      shares[static_cast<size_t>(i)].next = count / parts * i + std::min(i, count % parts);
-      shares[static_cast<size_t>(i)].end = count / parts * (i + 1) + std::min(i + 1, count % parts);
+  void open(const Body& work, int64_t count, int threads) {
+    body = &work;
+    parts = static_cast<int>(std::min<int64_t>(threads, count));
+    for (int i = 0; i < parts; ++i) {
+      shares[static_cast<size_t>(i)].next.store(count / parts * i + std::min<int64_t>(i, count % parts), std::memory_order_relaxed);
+      shares[static_cast<size_t>(i)].end = count / parts * (i + 1) + std::min<int64_t>(i + 1, count % parts);
+    }
+    seats.store(static_cast<uint32_t>(parts - 1), std::memory_order_relaxed);
+    // Not a store: workers that looked in too late may be counted for a moment yet.
+    state.fetch_and(~kClosed, std::memory_order_release);
+  }
+  // No index is begun from here on, but those being claimed.
+  void stop() {
+    for (int i = 0; i < parts; ++i) {
+      Share& share = shares[static_cast<size_t>(i)];
+      share.next.store(share.end, std::memory_order_relaxed);
     }
   }
-  void stop() {
-    for (Share& share : shares) share.next = share.end;
-  }
 
-  const Body& body;
-  std::vector<Share> shares;
-  std::atomic<bool> drained{false};  // every index was begun
-  std::atomic<int> helpers{0};       // workers inside; changed under the pool's mutex
-  std::exception_ptr error;          // guarded by the pool's mutex
+  std::atomic<uint32_t> state{kClosed};
+  std::atomic<uint32_t> seats{0};  // workers let in at most; 0 once every index was begun
+  const Body* body = nullptr;
+  int parts = 0;
+  std::unique_ptr<Share[]> shares;  // one a thread, from the slot's first loop on
+  std::exception_ptr error;         // guarded by the pool's mutex while workers are inside
 };
 
-Pool::Pool(int threads, int spinMicroseconds) : threads_(threads), spin_(spinMicroseconds) {}
+Pool::Pool(int threads, int spinMicroseconds) : threads_(threads), spin_(spinMicroseconds), slots_(new Slot[kSlots]) {}
 
 Pool::~Pool() {
   std::unique_lock lock(mutex_);
-  stopping_ = true;
-  ++generation_;
+  stopping_.store(true, std::memory_order_relaxed);
+  generation_.fetch_add(1);
   generation_.notify_all();
-  left_.wait(lock, [this] { return running_ == 0; });
+  ended_.wait(lock, [this] { return running_ == 0; });
 }
 
 Pool& Pool::shared() {
@@ -68,13 +84,17 @@ void* Pool::enter(void* pool) {
     worker = ++self.numbered_;
   }
   self.work(worker);
+  std::lock_guard lock(self.mutex_);
+  --self.running_;
+  self.ended_.notify_all();
   return nullptr;
 }
 
 // Threads are detached: nothing joins them at exit, when they sleep on memory that is never freed.
 // Fewer threads than wanted (the system's limits) only make loops slower.
 void Pool::start() {
-  started_ = true;
+  std::lock_guard lock(mutex_);
+  if (started_.load(std::memory_order_relaxed)) return;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -90,91 +110,127 @@ void Pool::start() {
   }
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
   pthread_attr_destroy(&attributes);
+  started_.store(true, std::memory_order_release);
 }
 
-Pool::Loop* Pool::choose() {
-  Loop* best = nullptr;
-  for (Loop* loop : loops_) {
-    if (!best || loop->helpers.load(std::memory_order_relaxed) < best->helpers.load(std::memory_order_relaxed)) best = loop;
+// A slot for a caller, with shares; null where there is none.
+Pool::Slot* Pool::claim() {
+  uint64_t taken = taken_.load(std::memory_order_relaxed);
+  do {
+    if (taken == ~uint64_t{0}) return nullptr;
+  } while (!taken_.compare_exchange_weak(taken, taken | (taken + 1), std::memory_order_acquire, std::memory_order_relaxed));
+  const int free = std::countr_one(taken);
+  Slot& slot = slots_[static_cast<size_t>(free)];
+  if (!slot.shares) slot.shares.reset(new (std::nothrow) Slot::Share[static_cast<size_t>(threads_)]);
+  if (slot.shares) return &slot;
+  taken_.fetch_and(~(uint64_t{1} << free), std::memory_order_relaxed);
+  return nullptr;
+}
+
+// Counts the calling worker in at the open loop that has the fewest; null where none has a seat.
+Pool::Slot* Pool::join() {
+  for (;;) {
+    Slot* best = nullptr;
+    uint32_t fewest = 0;
+    for (uint64_t rest = taken_.load(std::memory_order_relaxed); rest != 0; rest &= rest - 1) {
+      Slot& slot = slots_[static_cast<size_t>(std::countr_zero(rest))];
+      const uint32_t state = slot.state.load(std::memory_order_relaxed);
+      if (state >= slot.seats.load(std::memory_order_relaxed)) continue;  // closed, too
+      if (best && state >= fewest) continue;
+      best = &slot;
+      fewest = state;
+    }
+    if (!best) return nullptr;
+    const uint32_t before = best->state.fetch_add(1, std::memory_order_acquire);
+    if (before < best->seats.load(std::memory_order_relaxed)) return best;
+    leave(*best);
   }
-  return best;
+}
+
+// The last touch of a loop: its caller may return from here on.
+void Pool::leave(Slot& slot) {
+  if (slot.state.fetch_sub(1, std::memory_order_release) == (kClosed | 1)) slot.state.notify_all();
 }
 
 // Works on the loop until its indices run out or, for a worker, another loop was posted and deserves a look.
-void Pool::take(Loop& loop, int worker, uint32_t generation) {
-  const size_t parts = loop.shares.size();
-  for (size_t i = 0; i < parts; ++i) {
-    Loop::Share& share = loop.shares[(static_cast<size_t>(worker) + i) % parts];
-    for (;;) {
+void Pool::take(Slot& slot, int worker, uint32_t generation) {
+  for (int i = 0; i < slot.parts; ++i) {
+    Slot::Share& share = slot.shares[static_cast<size_t>((worker + i) % slot.parts)];
+    // Looks before it claims: the lines of finished shares stay in every core's cache.
+    while (share.next.load(std::memory_order_relaxed) < share.end) {
       const int64_t index = share.next.fetch_add(1, std::memory_order_relaxed);
       if (index >= share.end) break;
       try {
-        loop.body(index, worker);
+        (*slot.body)(index, worker);
       } catch (...) {
         std::lock_guard lock(mutex_);
-        if (!loop.error) loop.error = std::current_exception();
-        loop.stop();
+        if (!slot.error) slot.error = std::current_exception();
+        slot.stop();
       }
       if (worker != 0 && generation_.load(std::memory_order_relaxed) != generation) return;
     }
   }
-  loop.drained.store(true, std::memory_order_relaxed);
+  slot.seats.store(0, std::memory_order_relaxed);
 }
 
 void Pool::work(int worker) {
-  std::unique_lock lock = core::acquire(mutex_);
   for (;;) {
-    Loop* const loop = choose();
-    const uint32_t generation = generation_.load(std::memory_order_relaxed);
-    if (!loop) {
-      if (stopping_) break;
-      lock.unlock();
-      // The next loop of a chain of operations comes within microseconds, less than going to sleep and waking takes.
-      const auto posted = [&] { return generation_.load(std::memory_order_relaxed) != generation; };
-      if (!core::spin(spin_, posted)) generation_.wait(generation, std::memory_order_relaxed);
-      lock = core::acquire(mutex_);
+    // Read before the slots are looked at: a loop posted since changes it, and the wait below returns at once.
+    const uint32_t generation = generation_.load(std::memory_order_acquire);
+    if (Slot* const slot = join()) {
+      take(*slot, worker, generation);
+      leave(*slot);
       continue;
     }
-    loop->helpers.fetch_add(1, std::memory_order_relaxed);
-    lock.unlock();
-    take(*loop, worker, generation);
-    lock = core::acquire(mutex_);
-    if (loop->drained.load(std::memory_order_relaxed)) std::erase(loops_, loop);
-    // The last touch of the loop: its caller may return from here on.
-    if (loop->helpers.fetch_sub(1, std::memory_order_release) == 1) left_.notify_all();
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    // The next loop of a chain of operations comes within microseconds, less than going to sleep and waking takes.
+    const auto posted = [&] { return generation_.load(std::memory_order_relaxed) != generation; };
+    if (core::spin(spin_, posted)) continue;
+    // Sequentially consistent with the caller, who posts, then counts sleepers: one of the two sees the other.
+    sleeping_.fetch_add(1);
+    generation_.wait(generation);
+    sleeping_.fetch_sub(1, std::memory_order_relaxed);
   }
-  --running_;
-  left_.notify_all();
+}
+
+// Wakes as many sleepers as it takes for `wanted` workers to be free. A miscount only means fewer helpers or idle ones.
+void Pool::wake(int wanted, const Slot& own) {
+  const int sleeping = sleeping_.load();
+  if (sleeping == 0) return;
+  int awake = running_.load(std::memory_order_relaxed) - sleeping;
+  for (uint64_t rest = taken_.load(std::memory_order_relaxed); rest != 0; rest &= rest - 1) {
+    const Slot& slot = slots_[static_cast<size_t>(std::countr_zero(rest))];
+    if (&slot != &own) awake -= static_cast<int>(slot.state.load(std::memory_order_relaxed) & ~kClosed);
+  }
+  wanted -= std::max(awake, 0);
+  if (wanted >= sleeping) {
+    generation_.notify_all();
+  } else {
+    for (; wanted > 0; --wanted) generation_.notify_one();
+  }
 }
 
 void Pool::parallelFor(int64_t count, const Body& body) {
-  if (threads_ == 1 || count <= 1) {
+  if (threads_ > 1 && count > 1 && !started_.load(std::memory_order_acquire)) start();
+  Slot* const slot = threads_ > 1 && count > 1 ? claim() : nullptr;
+  if (!slot) {
     for (int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }
-  Loop loop(body, count, threads_);
-  {
-    const std::unique_lock lock = core::acquire(mutex_);
-    if (!started_) start();
-    loops_.push_back(&loop);
-    generation_.fetch_add(1, std::memory_order_relaxed);
-  }
-  if (count >= threads_) {
-    generation_.notify_all();
-  } else {
-    for (int64_t helper = 1; helper < count; ++helper) generation_.notify_one();
-  }
-  take(loop, 0, 0);
-  {
-    const std::unique_lock lock = core::acquire(mutex_);
-    std::erase(loops_, &loop);
-  }
-  const auto alone = [&] { return loop.helpers.load(std::memory_order_acquire) == 0; };
+  slot->open(body, count, threads_);
+  generation_.fetch_add(1);
+  wake(slot->parts - 1, *slot);
+  take(*slot, 0, 0);
+
+  // Workers that come from here on stay outside; those inside are at their last index.
+  uint32_t state = slot->state.fetch_or(kClosed, std::memory_order_relaxed) | kClosed;
+  const auto alone = [&] { return (state = slot->state.load(std::memory_order_acquire)) == kClosed; };
   if (!core::spin(spin_, alone)) {
-    std::unique_lock lock(mutex_);
-    left_.wait(lock, alone);
+    while (!alone()) slot->state.wait(state, std::memory_order_relaxed);
   }
-  if (loop.error) std::rethrow_exception(loop.error);
+  const std::exception_ptr error = std::exchange(slot->error, nullptr);
+  taken_.fetch_and(~(uint64_t{1} << (slot - slots_.get())), std::memory_order_release);
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace weightnorm::cpu

@@ -4,19 +4,21 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <vector>
 
 #include "core/spin.h"
 
 namespace weightnorm::cpu {
 
 // A fixed set of threads for parallel loops. Idle workers poll for a while, then sleep; the caller works too. Any number of
-// threads may call parallelFor at once: workers go to the loop that has the fewest of them.
+// threads may call parallelFor at once: workers go to the loop that has the fewest of them. Beyond kSlots loops at once,
+// a caller works alone.
 class Pool {
  public:
   // Shorter, and two threads whose parts differ by what a wake-up takes wake one another for every loop.
   static constexpr int kSpinMicroseconds = core::kSpinMicroseconds;
+  static constexpr int kSlots = 64;
 
   // `threads` >= 1 counts the caller; the other threads start with the first loop that needs them.
   explicit Pool(int threads, int spinMicroseconds = kSpinMicroseconds);
@@ -37,23 +39,29 @@ class Pool {
   void parallelFor(int64_t count, const Body& body);
 
  private:
-  struct Loop;
+  struct Slot;
   static void* enter(void* pool);
   void start();
   void work(int worker);
-  void take(Loop& loop, int worker, uint32_t generation);
-  Loop* choose();
+  Slot* claim();
+  Slot* join();
+  void wake(int wanted, const Slot& own);
+  void take(Slot& slot, int worker, uint32_t generation);
+  static void leave(Slot& slot);
 
   const int threads_;
   const int spin_;
+  const std::unique_ptr<Slot[]> slots_;
+  // Each of these on its own cache line: idle workers read the second all the time.
+  alignas(64) std::atomic<uint64_t> taken_{0};       // bit i: slots_[i] belongs to a caller
+  alignas(64) std::atomic<uint32_t> generation_{0};  // counts the loops ever posted; idle workers wait on it
+  alignas(64) std::atomic<int> sleeping_{0};         // workers that sleep, or are about to, or have just woken
+  std::atomic<int> running_{0};                      // worker threads that exist; changed under the mutex
+  std::atomic<bool> started_{false};
+  std::atomic<bool> stopping_{false};
   std::mutex mutex_;
-  std::condition_variable left_;         // a loop lost its last worker, or a worker ended
-  std::vector<Loop*> loops_;             // with indices not yet begun, oldest first
-  std::atomic<uint32_t> generation_{0};  // counts the loops ever posted; idle workers wait on it
-  int running_ = 0;                      // worker threads that exist
-  int numbered_ = 0;                     // worker threads that took their number
-  bool started_ = false;
-  bool stopping_ = false;
+  std::condition_variable ended_;  // a worker ended
+  int numbered_ = 0;               // worker threads that took their number
 };
 
 // Runs body(begin, end) over pieces of at most `grain` that cover [0, count); small counts stay on the caller.

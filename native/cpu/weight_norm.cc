@@ -10,7 +10,7 @@ namespace weightnorm::cpu {
 
 void weightNorm(const core::WeightNormOp& op, Pool& pool) {
   const NestPlan plan(op.v.shape, op.reduce);
-  const NestInput input{dataOf<void>(op.v), nullptr, op.v.dtype};
+  NestInput input{dataOf<void>(op.v), nullptr, op.v.dtype};
   void* const w = dataOf<void>(op.w);
   const void* const g = dataOf<void>(op.g);
   const double eps = epsOf(op.eps);
@@ -22,6 +22,7 @@ void weightNorm(const core::WeightNormOp& op, Pool& pool) {
     const int64_t size = plan.keptPerTask() + Scratch<double>::kPadding;
     Scratch<double> squares(size * pool.threads());
     Scratch<float> s(size * pool.threads());
+    if (!stream) input.fetch = w;
     pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
       double* const sums = squares.at(size * worker);
       float* const scale = s.at(size * worker);

@@ -8,7 +8,7 @@ namespace weightnorm::cpu {
 
 void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
   const NestPlan plan(op.v.shape, op.reduce);
-  const NestInput input{dataOf<void>(op.v), dataOf<void>(op.gradW), op.v.dtype};
+  NestInput input{dataOf<void>(op.v), dataOf<void>(op.gradW), op.v.dtype};
   void* const gradV = dataOf<void>(op.gradV);
   const bool stream = streams(op.gradV.bytes());
   // Turns sums of squares and products into the coefficients of Apply::kGradient, in place.
@@ -21,6 +21,7 @@ void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
   if (plan.reducedBlocks() == 1) {
     const int64_t size = plan.keptPerTask() + Scratch<double>::kPadding;
     Scratch<double> first(size * pool.threads()), second(size * pool.threads());
+    if (!stream) input.fetch = gradV;
     pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
       double* const a = first.at(size * worker);
       double* const b = second.at(size * worker);

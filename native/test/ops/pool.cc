@@ -1,9 +1,11 @@
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <thread>
 
 #include "check.h"
 
-// The pool: every index once, several callers, nested loops, exceptions.
+// The pool: every index once, several callers, nested loops, exceptions, sleepers.
 namespace testing {
 
 namespace {
@@ -45,6 +47,37 @@ void nested(cpu::Pool& pool) {
   check(count == 64, "loops inside loops");
 }
 
+// Each loop holds its slot while those inside it run; the deepest find none and run alone.
+void deeperThanSlots(cpu::Pool& pool) {
+  constexpr int kDepth = cpu::Pool::kSlots + 6;
+  std::atomic<int> count{0};
+  const std::function<void(int)> dive = [&](int depth) {
+    pool.parallelFor(2, [&](int64_t index, int) {
+      ++count;
+      if (index == 0 && depth > 1) dive(depth - 1);
+    });
+  };
+  for (int round = 0; round < 3; ++round) dive(kDepth);
+  check(count == 3 * 2 * kDepth, "more loops at once than slots");
+}
+
+// Every index waits for the others to begin, so each needs a thread of its own: a lost wake-up shows.
+void sleepersWake(int threads) {
+  cpu::Pool pool(threads, 0);
+  std::atomic<bool> met{true};
+  for (int round = 0; round < 100 && met; ++round) {
+    std::atomic<int> begun{0};
+    pool.parallelFor(threads, [&](int64_t, int) {
+      ++begun;
+      const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+      while (begun < threads && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+      if (begun < threads) met = false;
+    });
+    if (round % 3 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
+  }
+  check(met, "loops wake as many workers as they have indices");
+}
+
 void exceptions(cpu::Pool& pool) {
   for (int round = 0; round < 50; ++round) {
     std::string caught;
@@ -69,8 +102,10 @@ void testPool() {
     everyIndexOnce(*pool);
     severalCallers(*pool);
     nested(*pool);
+    deeperThanSlots(*pool);
     exceptions(*pool);
   }
+  for (const int threads : {2, 5}) sleepersWake(threads);
   for (int round = 0; round < 20; ++round) {
     cpu::Pool brief(3);
     std::atomic<int> count{0};

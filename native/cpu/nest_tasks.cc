@@ -214,6 +214,10 @@ bool streams(uint64_t bytes) {
   return bytes >= uint64_t{32} << 20;
 }
 
+const void* fetchable(const void* out, uint64_t bytes, int threads) {
+  return !streams(bytes) && bytes >= static_cast<uint64_t>(threads) << 20 ? out : nullptr;
+}
+
 NestSums::NestSums(const NestPlan& plan, Term term)
     : plan_(plan),
       term_(term),

@@ -46,6 +46,10 @@ void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, co
 // Whether stores of an output this large should bypass the caches.
 bool streams(uint64_t bytes);
 
+// The output as Block::fetch where a thread's part of it outgrows a second-level cache, else null: fetching a line that
+// another core wrote last only to read it costs more than it hides.
+const void* fetchable(const void* out, uint64_t bytes, int threads);
+
 // Sums of a whole nest whose kept indices have partial sums in several tasks.
 class NestSums {
  public:

@@ -53,7 +53,8 @@ struct alignas(64) Pool::Slot {
 
   std::atomic<uint32_t> state{kClosed};
   std::atomic<uint32_t> seats{0};  // workers let in at most; 0 once every index was begun
-  const Body* body = nullptr;
+  // Read by those inside while others come and go: on a line of its own.
+  alignas(64) const Body* body = nullptr;
   int parts = 0;
   std::unique_ptr<Share[]> shares;  // one a thread, from the slot's first loop on
   std::exception_ptr error;         // guarded by the pool's mutex while workers are inside
@@ -156,8 +157,8 @@ void Pool::leave(Slot& slot) {
 void Pool::take(Slot& slot, int worker, uint32_t generation) {
   for (int i = 0; i < slot.parts; ++i) {
     Slot::Share& share = slot.shares[static_cast<size_t>((worker + i) % slot.parts)];
-    // Looks before it claims: the lines of finished shares stay in every core's cache.
-    while (share.next.load(std::memory_order_relaxed) < share.end) {
+    // Looks before it claims from another's: the lines of finished shares stay in every core's cache.
+    while (i == 0 || share.next.load(std::memory_order_relaxed) < share.end) {
       const int64_t index = share.next.fetch_add(1, std::memory_order_relaxed);
       if (index >= share.end) break;
       try {

@@ -22,7 +22,7 @@ void weightNorm(const core::WeightNormOp& op, Pool& pool) {
     const int64_t size = plan.keptPerTask() + Scratch<double>::kPadding;
     Scratch<double> squares(size * pool.threads());
     Scratch<float> s(size * pool.threads());
-    if (!stream) input.fetch = w;
+    input.fetch = fetchable(w, op.w.bytes(), pool.threads());
     pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
       double* const sums = squares.at(size * worker);
       float* const scale = s.at(size * worker);

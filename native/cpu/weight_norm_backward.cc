@@ -21,7 +21,7 @@ void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
   if (plan.reducedBlocks() == 1) {
     const int64_t size = plan.keptPerTask() + Scratch<double>::kPadding;
     Scratch<double> first(size * pool.threads()), second(size * pool.threads());
-    if (!stream) input.fetch = gradV;
+    input.fetch = fetchable(gradV, op.gradV.bytes(), pool.threads());
     pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
       double* const a = first.at(size * worker);
       double* const b = second.at(size * worker);

@@ -9,6 +9,9 @@ struct Wide {
 WN_INLINE VecD widenHalf(const float* p) {
   return {_mm512_cvtps_pd(_mm256_loadu_ps(p))};
 }
+WN_INLINE VecD widenFloat16(const uint16_t* p) {
+  return {_mm512_cvtps_pd(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
 WN_INLINE void narrowHalf(float* p, VecD v) {
   _mm256_storeu_ps(p, _mm512_cvtpd_ps(v.r));
 }
@@ -28,6 +31,13 @@ WN_INLINE Wide loadWide(const void* base, int64_t index) {
   if constexpr (D == core::DType::kFloat32) {
     const float* const p = static_cast<const float*>(base) + index;
     return {widenHalf(p), widenHalf(p + kLanesD)};
+  }
+#endif
+#if defined(WN_ISA_AVX512)
+  // The same here; AVX2's narrower loads cost more than its shuffle.
+  if constexpr (D == core::DType::kFloat16) {
+    const uint16_t* const p = static_cast<const uint16_t*>(base) + index;
+    return {widenFloat16(p), widenFloat16(p + kLanesD)};
   }
 #endif
   const Vec v = loadAs<D>(base, index);

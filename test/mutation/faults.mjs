@@ -96,7 +96,6 @@ const faults = [
     '[encoder dispatchThreadgroups:size threads',
     '[encoder dispatchThreadgroups:MTLSizeMake(size.height, size.width, size.depth) threads',
   ],
-  ['encoder.mm', 'a table is written into memory that work still uses', 'Allocator::Scope scope(stream_, true);', 'Allocator::Scope scope(stream_, false);'],
   ['pipelines.mm', 'variants share a pipeline', 'library + "/" + function + " " + constants.key()', 'library + "/" + function'],
   ['pipelines.mm', 'fast math on macOS 15', 'options.mathMode = MTLMathModeSafe;', 'options.mathMode = MTLMathModeFast;'],
   ['pipelines.mm', 'fast math before macOS 15', 'options.fastMathEnabled = NO;', 'options.fastMathEnabled = YES;'],

@@ -33,6 +33,12 @@ function keepsBounds(text) {
   return fact.test(text);
 }
 
+/** Whether a < or > is one of `name<Argument>(`. */
+function holdsTemplateArgument(tokens, at) {
+  const open = tokens[at].text === '<' ? at : at - 2;
+  return tokens[open]?.text === '<' && tokens[open + 2]?.text === '>' && tokens[open + 3]?.text === '(' && /^[A-Z]/.test(tokens[open + 1].text);
+}
+
 /** All mutants of one file: { file, operator, function, text, change, start, end, replacement }. */
 export function mutantsOf(file, source) {
   const tokens = tokenize(source);
@@ -45,7 +51,7 @@ export function mutantsOf(file, source) {
   const offByOne = (from, to, text) => {
     for (let at = from; at < to; at++) {
       const { text: relation } = tokens[at];
-      if (!relations.includes(relation)) continue;
+      if (!relations.includes(relation) || holdsTemplateArgument(tokens, at)) continue;
       if (constant.test(textOf(expressionStart(tokens, at), at)) && constant.test(textOf(at + 1, at + 2))) continue;
       const changes = constant.test(textOf(at + 1, to)) ? [fewer] : [more, fewer];
       for (const replacement of changes.map((change) => change[relation]))

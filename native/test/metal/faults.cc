@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <bit>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <future>
 #include <thread>
@@ -72,6 +74,20 @@ void allocation() {
     Tensor y = session.upload(noise(big / 4, 2), {static_cast<int64_t>(big / 4)});
     for (int i = 0; i < 40; ++i) y = session.run(doubling(y));
     check(session.readCode(y) == "", "a chain of temporaries fits in a few buffers");
+  }
+  session.synchronize();
+  session.device()->trim();
+  {
+    // What is needed fits only where a result that nobody wants any more is no longer being written.
+    Fault limit("memory_limit", 12 << 20), late("completion_delay", 100000);
+    const Tensor w = session.upload(noise(5 << 18, 2), {5 << 18}), few = session.upload(noise(1 << 17, 3), {1 << 17});
+    core::ActivationOp unwanted = doubling(w);
+    core::prepare(unwanted);
+    session.queue().submit(std::move(unwanted));
+    session.queue().flush();
+    core::ConcatOp op;
+    op.parts = {few, few, few, few, few, few, few, few, few, few, few};
+    check(session.readCode(session.run(op)) == "", "memory of unfinished work is waited for");
   }
 }
 
@@ -217,6 +233,22 @@ void outOfOrder(bool failing) {
   if (failing) forgetUnwrittenReads();
 }
 
+// Two failures before anyone asks: the first is told, and nothing afterwards.
+void toldOnce() {
+  Session session;
+  const Tensor x = session.upload({1, -1}, {2});
+  for (int i = 0; i < 2; ++i) {
+    softmetal_set("fail_commit", 1);
+    session.run(doubling(x));
+    session.queue().flush();
+    session.read(x);  // the queue has committed it
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  check(session.synchronize() != nullptr, "two command buffers fail: the first is told");
+  check(session.synchronize() == nullptr, "and nothing afterwards");
+  softmetal_reset();
+}
+
 void versions() {
   for (const long major : {13L, 14L, 15L}) {
     softmetal_set_os_version(major, 0, 0);
@@ -224,6 +256,11 @@ void versions() {
     Session session;
     const Tensor y = session.run(doubling(session.upload({1, -1}, {2})));
     same("macOS " + std::to_string(major), session.read(y), {1, -2});
+    // The last NaN rounds to a number where compilers may forget that there is NaN.
+    core::CastOp last{session.upload({std::bit_cast<float>(0x7fffffff)}, {1}), {}};
+    core::prepare(last, DType::kBFloat16);
+    session.queue().submit(last);
+    check(std::isnan(session.read(last.y)[0]), "macOS " + std::to_string(major) + " keeps NaN");
   }
   metal::overrides().systemMajor = 0;
   softmetal_reset();
@@ -273,6 +310,7 @@ void faults() {
   hang();
   outOfOrder(false);
   outOfOrder(true);
+  toldOnce();
   versions();
   memoryLimit();
 }

@@ -55,6 +55,24 @@ void encoding() {
     const Tensor y = session.run(op);
     session.synchronize();
   });
+  // The queue holds the only reference to each result, whose memory the next operation takes: one write after another.
+  cost("memory written again, never read", 1, 1, session, [&] {
+    session.device()->trim();
+    for (int i = 0; i < 2; ++i) {
+      core::ActivationOp op = relu(x);
+      core::prepare(op);
+      session.queue().submit(std::move(op));
+    }
+  });
+  cost("parts written again, never read", 1, 1, session, [&] {
+    session.device()->trim();
+    for (int i = 0; i < 2; ++i) {
+      core::ConcatOp op;
+      op.parts = {x, x};
+      core::prepare(op);
+      session.queue().submit(std::move(op));
+    }
+  });
   {
     // x's memory is free once a is encoded, and b's operation takes it while a's may still be reading.
     session.device()->trim();
@@ -98,6 +116,8 @@ void matrixProducts() {
   const Tensor left = session.upload(a, {side, side}), shift = session.upload(b, {side, side});
   for (const bool split : {false, true}) {
     softmetal_reset_counters();
+    // What came before is still under way when the next command buffer is encoded.
+    const Fault late("completion_delay", 20000);
     Tensor y = session.run(relu(left));
     for (int i = 0; i < 2; ++i) {
       if (split) session.queue().flush();
@@ -124,6 +144,21 @@ void boundedFlight() {
     same("a hundred command buffers, three at a time", session.read(y), {1, 0});
     softmetal_reset();
   }
+  {
+    // The first one takes its time: no more than it and two others are made meanwhile.
+    Session session;
+    const Tensor x = session.upload({1, -1}, {2});
+    session.synchronize();
+    softmetal_reset_counters();
+    softmetal_set("completion_delay", 2000000);
+    for (int i = 0; i < 10; ++i) session.run(relu(x));
+    session.queue().flush();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    check(counter("commandBuffers") <= 3, "command buffers in flight: " + std::to_string(counter("commandBuffers")));
+    softmetal_set("completion_delay", 0);
+    session.synchronize();
+    softmetal_reset();
+  }
   metal::overrides() = before;
 }
 
@@ -144,6 +179,17 @@ void memory() {
   session.synchronize();
   session.device()->trim();
   check(device.cachedBytes() == 0, "trim gives it back");
+  {
+    const Tensor x = session.upload(noise(1000, 4), {1000});
+    session.synchronize();
+    softmetal_reset_counters();
+    session.run(relu(x));
+    session.synchronize();
+    check(counter("residentBindings") == 2, "both operands are resident: " + std::to_string(counter("residentBindings")));
+    session.device()->trim();
+  }
+  session.synchronize();
+  session.device()->trim();
 
   // Memory freed while the GPU still uses it: never handed to the CPU early, given back by trim when done.
   softmetal_set("completion_delay", 2000);

@@ -8,12 +8,13 @@ namespace testing {
 
 namespace {
 
-void linear(int64_t rows, int64_t K, int64_t outputs, DType dtype, int scale, bool bias, core::Act post) {
+void linear(int64_t rows, int64_t K, int64_t outputs, DType dtype, int scale, bool bias, core::Act post,
+            std::optional<DType> biasType = std::nullopt) {
   Random random(51);
   core::LinearOp op;
   op.x = make({rows, K}, dtype, normal(random));
   op.weight = make({outputs, K}, dtype, normal(random, 0.2));
-  if (bias) op.bias = make({outputs}, dtype, normal(random));
+  if (bias) op.bias = make({outputs}, biasType.value_or(dtype), normal(random));
   if (scale) op.scale = make({scale == 1 ? 1 : outputs}, DType::kFloat32, normal(random, 0.2, 1));
   op.post = {post, 0.1f, false, {}};
   core::prepare(op);
@@ -82,6 +83,7 @@ void every() {
       linear(rows, 37, 19, dtype, 0, false, Act::kNone);
     }
     linear(300, 24, 900, dtype, 1, true, Act::kNone);
+    linear(5, 24, 20, dtype, 1, true, Act::kNone, DType::kFloat32);
     matmul({5, 7}, {7, 9}, dtype);
     matmul({3, 33, 20}, {20, 40}, dtype);
     matmul({2, 1, 17, 12}, {3, 12, 36}, dtype);
@@ -93,7 +95,9 @@ void every() {
   linear(256, 256, 256, DType::kFloat32, 2, true, Act::kLeakyRelu);
   linear(256, 256, 256, DType::kFloat32, 0, false, Act::kNone);
   linear(256, 256, 256, DType::kFloat16, 2, true, Act::kNone);
+  linear(192, 256, 384, DType::kFloat32, 0, false, Act::kNone);
   matmul({2, 128, 256}, {256, 256}, DType::kFloat32);
+  matmul({192, 256}, {256, 384}, DType::kFloat32);
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <utility>
 
 #include "harness.h"
+#include "softmetal/control.h"
 
 // Sizes one past a tile or a step, and axes that only the largest ranks have: products of small whole numbers, which are exact.
 namespace testing {
@@ -76,11 +79,12 @@ void norms(const Shape& shape, uint32_t reduce, double size) {
     vv[k] += v[i] * v[i], vd[k] += v[i] * d[i];
   }
   double worst = 0;
-  for (size_t k = 0; k < g.size(); ++k) worst = std::max(worst, std::fabs(gradG[k] - vd[k] / std::sqrt(vv[k])));
+  for (size_t k = 0; k < g.size(); ++k) worst = worse(worst, std::fabs(gradG[k] - vd[k] / std::sqrt(vv[k])));
   for (size_t i = 0; i < v.size(); ++i) {
     const auto k = static_cast<size_t>(kept[i]);
     const double scale = g[k] / std::sqrt(vv[k]);
-    worst = std::max({worst, std::fabs(w[i] - v[i] * scale), std::fabs(gradV[i] - scale * (d[i] - v[i] * vd[k] / vv[k])) * size});
+    worst = worse(worst, std::fabs(w[i] - v[i] * scale));
+    worst = worse(worst, std::fabs(gradV[i] - scale * (d[i] - v[i] * vd[k] / vv[k])) * size);
   }
   check(worst <= 1e-5, "norms of " + shape.str() + " over " + std::to_string(reduce) + ": off by " + std::to_string(worst));
 }
@@ -113,18 +117,57 @@ void alternating(const Shape& shape, int64_t period) {
   for (size_t row = 0; row < g.size(); ++row) {
     double vv = 0, vd = 0;
     for (size_t i = row * columns; i < (row + 1) * columns; ++i) vv += double(v[i]) * v[i], vd += double(v[i]) * d[i];
-    worst = std::max(worst, std::fabs(gradG[row] / (vd / std::sqrt(vv)) - 1));
+    worst = worse(worst, std::fabs(gradG[row] / (vd / std::sqrt(vv)) - 1));
     for (size_t i = row * columns; i < (row + 1) * columns; ++i) {
       const double want = g[row] / std::sqrt(vv) * (d[i] - v[i] * (vd / vv)), unit = g[row] / std::sqrt(vv) * 1e28;
-      worst = std::max(worst, std::fabs(gradV[i] - want) / unit);
+      worst = worse(worst, std::fabs(gradV[i] - want) / unit);
     }
   }
   check(worst <= 1e-6, "gradients of " + shape.str() + " where every other lane is huge: off by " + std::to_string(worst));
 }
 
+// Bytes that kernels load from device and constant memory while `body` runs.
+uint64_t bytesRead(const std::function<void()>& body) {
+  softmetal_reset_counters();
+  body();
+  std::string json(65536, '\0');
+  softmetal_counters_json(json.data(), json.size());
+  const std::string key = "\"bytesRead\":";
+  uint64_t sum = 0;
+  for (size_t at = json.find(key); at != std::string::npos; at = json.find(key, at + 1)) {
+    sum += std::strtoull(json.c_str() + at + key.size(), nullptr, 10);
+  }
+  return sum;
+}
+
+// Norms of ordinary columns are done at the first look: only sums out of range read the rows again.
+void firstLook(const Shape& shape) {
+  Random random(89);
+  const auto read = [&](float size) {
+    core::WeightNormBackwardOp backward;
+    backward.gradW = make(shape, DType::kFloat32, normal(random));
+    backward.v = make(shape, DType::kFloat32, normal(random, size));
+    backward.g = make(shape.reduced(1), DType::kFloat32, normal(random));
+    backward.reduce = 1;
+    core::WeightNormOp forward;
+    forward.v = backward.v, forward.g = backward.g, forward.reduce = 1;
+    core::prepare(forward);
+    core::prepare(backward);
+    return std::pair(bytesRead([&] { backend().run(forward), readBytes(forward.w); }),
+                     bytesRead([&] { backend().run(backward), readBytes(backward.gradV); }));
+  };
+  const auto ordinary = read(1), huge = read(1e25f);
+  const uint64_t bytes = static_cast<uint64_t>(shape.size()) * sizeof(float);
+  check(ordinary.first + bytes <= huge.first, "weight norm of " + shape.str() + " looks once: " + std::to_string(ordinary.first) +
+                                                  " bytes, " + std::to_string(huge.first) + " out of range");
+  check(ordinary.second + bytes <= huge.second,
+        "its gradients look once: " + std::to_string(ordinary.second) + " bytes, " + std::to_string(huge.second) + " out of range");
+}
+
 }  // namespace
 
 void testTails() {
+  for (const Shape& shape : {Shape{40, 64}, Shape{40, 7}, Shape{3000, 32}, Shape{3000, 5}}) firstLook(shape);
   // Strips wider than half a small threadgroup, so that its threads hold one row; and batches of one strip.
   strips(6, 4, 66);
   strips(5, 3, 37);

@@ -37,6 +37,9 @@ double ulp(double x, DType dtype = DType::kFloat32);
 // |got − want| in ulps of want; 0 where both are NaN or the same infinity; infinite where one is.
 double ulpsApart(float got, double want, DType dtype = DType::kFloat32);
 
+// The larger of both; infinity for NaN.
+double worse(double worst, double value);
+
 // Kept index (row-major) of each element under a mask of reduced axes.
 std::vector<int64_t> keptIndices(const Shape& shape, uint32_t reduce);
 

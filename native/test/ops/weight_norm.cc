@@ -98,14 +98,14 @@ void checkBackward(const Case& c, const Reference& reference) {
     const double n = reference.n[k];
     const double want = g[k] / n * (gradW[i] - v[i] / n * (reference.product[k] / n));
     const double allowed = c.v.dtype == DType::kFloat32 ? 2 * ulp(largest[k]) : 2 * ulp(largest[k]) + ulp(want, c.v.dtype);
-    worst = std::max(worst, std::abs(gotV[i] - want) / allowed);
+    worst = worse(worst, std::abs(gotV[i] - want) / allowed);
   }
   check(worst <= 1, "gradV " + c.name + " is " + std::to_string(worst) + " times its tolerance off");
   worst = 0;
   for (size_t k = 0; k < g.size(); ++k) {
     const double want = reference.product[k] / reference.n[k];
     const double allowed = 2 * ulp(reference.gradNorm[k]) + (c.g.dtype == DType::kFloat32 ? 0 : ulp(want, c.g.dtype));
-    worst = std::max(worst, std::abs(gotG[k] - want) / allowed);
+    worst = worse(worst, std::abs(gotG[k] - want) / allowed);
   }
   check(worst <= 1, "gradG " + c.name + " is " + std::to_string(worst) + " times its tolerance off");
 }
@@ -125,7 +125,7 @@ void checkReduce(const Case& c) {
     double worst = 0;
     for (size_t k = 0; k < want.size(); ++k) {
       const double allowed = ulp(want[k] / divisor, c.v.dtype) + 1e-14 * size[k];
-      worst = std::max(worst, std::abs(floats(y)[k] - want[k] / divisor) / allowed);
+      worst = worse(worst, std::abs(floats(y)[k] - want[k] / divisor) / allowed);
       if (want.size() > 300 && k > 300) break;
     }
     check(worst <= 1, std::string(mean ? "mean " : "sum ") + c.name);

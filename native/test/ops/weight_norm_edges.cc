@@ -104,7 +104,7 @@ void cancelling(Random& random) {
   double worst = 0;
   for (size_t i = 0; i < 300; ++i) {
     const double unit = ulp(floats(g)[i] / std::abs(floats(v)[i]) * floats(gradW)[i]);
-    worst = std::max(worst, std::abs(lone.v[i]) / unit);
+    worst = worse(worst, std::abs(lone.v[i]) / unit);
     worst = std::max(worst, ulpsApart(lone.g[i], std::copysign(floats(gradW)[i], floats(gradW)[i] * floats(v)[i])));
   }
   check(worst <= 1, "rows of length 1: " + std::to_string(worst) + " ulp off");
@@ -123,7 +123,7 @@ void cancelling(Random& random) {
       largest = std::max(largest, std::abs(static_cast<double>(parallel[i])));
     }
     const double unit = ulp(floats(pg)[row] / std::sqrt(square) * largest);
-    for (size_t i = row * 5000; i < row * 5000 + 5000; ++i) worst = std::max(worst, std::abs(none.v[i]) / unit);
+    for (size_t i = row * 5000; i < row * 5000 + 5000; ++i) worst = worse(worst, std::abs(none.v[i]) / unit);
     check(ulpsApart(none.g[row], 4 * std::sqrt(square)) <= 1, "gradW parallel to v: gradG");
   }
   check(worst <= 1, "gradW parallel to v: " + std::to_string(worst) + " ulp off");

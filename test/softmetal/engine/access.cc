@@ -234,6 +234,10 @@ void softmetal_kernel_access(const void* address, unsigned long size, unsigned f
   if (self) check({self, address, size, flags, site});
 }
 
+void softmetal_kernel_index(const void* site) {
+  abandon({describeThread(*execution().current) + ": an index is beyond its array", {site}});
+}
+
 void softmetal_kernel_simdgroup_access(const void* address, unsigned long size, unsigned flags) {
   Execution& e = execution();
   KernelThread* first = e.threads + e.simdgroups[e.currentSimdgroup].first;

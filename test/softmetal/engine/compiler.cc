@@ -120,6 +120,7 @@ std::string codeFlags(const CompileOptions& options) {
       " -mllvm -tsan-instrument-atomics=0 -g1 -fPIC -fno-exceptions -fno-rtti -nostdinc -fvisibility=hidden"
       " -ftrivial-auto-var-init=pattern -fno-optimize-sibling-calls -fno-vectorize -fno-slp-vectorize -fno-strict-aliasing"
       " -Xclang -ffloat16-excess-precision=none -Xclang -fbfloat16-excess-precision=none"
+      " -fsanitize=array-bounds -fno-sanitize-recover=array-bounds"
       " -Wno-everything -Werror=return-type -Werror=uninitialized";
   flags += __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? " -mavx2 -mfma -mf16c" : " -msse4.1";
   return flags;

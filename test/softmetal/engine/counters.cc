@@ -42,10 +42,11 @@ std::string countersJson() {
   const Counters& t = state().totals;
   std::string json = format(
       "{\"commandBuffers\":%lu,\"encoders\":%lu,\"dispatches\":%lu,\"memoryBarriers\":%lu,\"copies\":%lu,\"copiedBytes\":%lu,"
-      "\"buffersCreated\":%lu,\"bytesAllocated\":%lu,\"librariesCompiled\":%lu,\"librariesCached\":%lu,\"pipelines\":%lu,"
+      "\"residentBindings\":%lu,\"buffersCreated\":%lu,\"bytesAllocated\":%lu,\"librariesCompiled\":%lu,\"librariesCached\":%lu,"
+      "\"pipelines\":%lu,"
       "\"compileSeconds\":%.6f,\"matrixProducts\":%lu,\"matrixProductFlops\":%lu,\"kernels\":{",
-      t.commandBuffers, t.encoders, t.dispatches, t.memoryBarriers, t.copies, t.copiedBytes, t.buffersCreated, t.bytesAllocated,
-      t.librariesCompiled, t.librariesCached, t.pipelines, t.compileSeconds, t.matrixProducts, t.matrixProductFlops);
+      t.commandBuffers, t.encoders, t.dispatches, t.memoryBarriers, t.copies, t.copiedBytes, t.residentBindings, t.buffersCreated,
+      t.bytesAllocated, t.librariesCompiled, t.librariesCached, t.pipelines, t.compileSeconds, t.matrixProducts, t.matrixProductFlops);
   const char* separator = "";
   for (const auto& [name, k] : state().kernels) {
     json += separator + ("\"" + name + "\":") +

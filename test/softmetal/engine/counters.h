@@ -9,6 +9,7 @@ namespace softmetal {
 
 struct Counters {
   uint64_t commandBuffers = 0, encoders = 0, dispatches = 0, memoryBarriers = 0, copies = 0, copiedBytes = 0;
+  uint64_t residentBindings = 0;                    // arguments of dispatches that a residency set of the queue holds
   uint64_t buffersCreated = 0, bytesAllocated = 0;  // cumulative
   uint64_t librariesCompiled = 0, librariesCached = 0, pipelines = 0;
   double compileSeconds = 0;

@@ -27,6 +27,7 @@ static Failure brokenCopy(const std::string& problem) {
                 target.length))
     return;
   Reference reference(target, buffer->retained);
+  [buffer uses:reference];
   softmetal::count([&](auto& c) {
     c.copies++;
     c.copiedBytes += range.length;
@@ -61,6 +62,8 @@ static Failure brokenCopy(const std::string& problem) {
   const bool overlaps = source == target && sourceOffset < targetOffset + size && targetOffset < sourceOffset + size;
   if (!SM_VALID(!overlaps, "copyFromBuffer: source and destination overlap")) return;
   Reference from(source, buffer->retained), to(target, buffer->retained);
+  [buffer uses:from];
+  [buffer uses:to];
   softmetal::count([&](auto& c) {
     c.copies++;
     c.copiedBytes += size;

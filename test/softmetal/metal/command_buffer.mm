@@ -1,4 +1,5 @@
 // Command buffers: a list of commands, their execution, and how completion and failure are told.
+#include <algorithm>
 #include <random>
 #include <thread>
 
@@ -41,6 +42,7 @@ struct RecordedCommand {
   SMQueue* _queue;
   MTLCommandBufferErrorOption _errorOptions;
   std::vector<RecordedCommand> _commands;
+  std::vector<Reference> _uses;
   NSMutableArray<SMEncoderInfo*>* _encoders;
   std::vector<MTLCommandBufferHandler> _scheduledHandlers, _completedHandlers;
   std::mutex _mutex;
@@ -77,6 +79,9 @@ struct RecordedCommand {
 }
 - (void)add:(Command)command {
   _commands.push_back({std::move(command), hasOpenEncoder ? _encoders.count : 0});
+}
+- (void)uses:(Reference)reference {
+  _uses.push_back(std::move(reference));
 }
 - (void)addEncoder:(NSString*)label {
   SMEncoderInfo* info = [[SMEncoderInfo alloc] init];
@@ -218,7 +223,18 @@ struct RecordedCommand {
   if (delay) std::this_thread::sleep_for(std::chrono::microseconds(delay));
   [self completeWithError:error];
 }
+// A GPU may read and write until it has completed, however early the double did the work.
+- (NSError*)releasedTooEarly {
+  if (std::none_of(_uses.begin(), _uses.end(), [](const Reference& use) { return use.set() && !use.get(); })) return nil;
+  NSString* message = @"an object that the command buffer uses was released before it completed";
+  softmetal::recordViolation(message.UTF8String);
+  return [NSError errorWithDomain:MTLCommandBufferErrorDomain
+                             code:MTLCommandBufferErrorInvalidResource
+                         userInfo:@{NSLocalizedDescriptionKey : message}];
+}
 - (void)completeWithError:(NSError*)error {
+  if (!error) error = [self releasedTooEarly];
+  _uses.clear();
   const bool handlersLast = setting(Setting::kHandlersAfterWait);
   {
     std::lock_guard lock(_mutex);

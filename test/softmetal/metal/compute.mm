@@ -229,6 +229,12 @@ struct EncodedDispatch {
   encoded->dispatch.grid = toSize3(grid);
   encoded->dispatch.threadsPerThreadgroup = toSize3(threads);
   encoded->dispatch.gridInThreads = inThreads;
+  for (const Slot& slot : _slots) {
+    if (!slot.buffer.set()) continue;
+    [buffer uses:slot.buffer];
+    if ([(SMQueue*)buffer.commandQueue keepsResident:slot.buffer.get()]) softmetal::count([](auto& c) { c.residentBindings++; });
+  }
+  for (const Reference& reference : _resident) [buffer uses:reference];
   softmetal::count([](auto& c) { c.dispatches++; });
   [buffer add:[encoded](Execution& state) { return encoded->run(state); }];
   return encoded;

@@ -82,6 +82,7 @@
 @end
 
 @interface SMResidencySet : NSObject <MTLResidencySet>
+- (BOOL)isResident:(id)allocation;  // as of the last commit
 - (instancetype)initWithDescriptor:(MTLResidencySetDescriptor*)descriptor device:(SMDevice*)device;
 @end
 
@@ -114,7 +115,8 @@ using Command = std::function<Failure(Execution&)>;
 - (instancetype)initWithDevice:(SMDevice*)device maxCommandBuffers:(NSUInteger)count;
 - (void)enqueue:(SMCommandBuffer*)buffer;
 - (void)committed;
-- (void)finished;  // a command buffer completed or was dropped
+- (void)finished;                      // a command buffer completed or was dropped
+- (BOOL)keepsResident:(id)allocation;  // by one of its residency sets
 @end
 
 @interface SMCommandBuffer : NSObject <MTLCommandBuffer> {
@@ -124,6 +126,7 @@ using Command = std::function<Failure(Execution&)>;
 }
 - (instancetype)initWithQueue:(SMQueue*)queue retained:(bool)retained errorOptions:(MTLCommandBufferErrorOption)options;
 - (void)add:(Command)command;
+- (void)uses:(Reference)reference;    // until it completes; a watched object that is gone then fails the command buffer
 - (void)addEncoder:(NSString*)label;  // starts the commands of one encoder
 - (BOOL)isCommitted;
 - (BOOL)mayEncode:(const char*)what;  // reports and refuses after commit or while an encoder is open

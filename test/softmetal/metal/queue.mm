@@ -104,6 +104,13 @@ static void serve(const std::shared_ptr<QueueState>& state) {
       [_residencySets addObject:(SMResidencySet*)set];
   }
 }
+- (BOOL)keepsResident:(id)allocation {
+  @synchronized(self) {
+    for (SMResidencySet* set in _residencySets)
+      if ([set isResident:allocation]) return YES;
+  }
+  return NO;
+}
 - (void)addResidencySets:(const id<MTLResidencySet>[])sets count:(NSUInteger)count {
   for (NSUInteger i = 0; i < count; i++) [self addResidencySet:sets[i]];
 }

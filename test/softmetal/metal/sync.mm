@@ -147,6 +147,11 @@ struct Notification {
     return _staged.count;
   }
 }
+- (BOOL)isResident:(id)allocation {
+  @synchronized(self) {
+    return [_committed containsObject:allocation];
+  }
+}
 - (void)requestResidency {
 }
 - (void)endResidency {

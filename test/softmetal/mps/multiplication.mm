@@ -48,6 +48,7 @@ static void encodeProduct(SMCommandBuffer* buffer, Operand a, Operand b, Operand
     counters.matrixProducts++;
     counters.matrixProductFlops += 2 * m * n * k;
   });
+  for (const Operand& operand : {a, b, c}) [buffer uses:operand.buffer];
   [buffer add:[=](Execution& state) -> Failure {
     SMBuffer *left = a.buffer.get(), *right = b.buffer.get(), *result = c.buffer.get();
     if (!left || !right || !result) return {MTLCommandBufferErrorInvalidResource, "a matrix was released before the command buffer ran"};
@@ -177,6 +178,7 @@ static bool fits(MPSMatrix* matrix, MTLOrigin origin, NSUInteger rows, NSUIntege
   const bool floatResult = result.dataType == MPSDataTypeFloat32 || result.dataType == MPSDataTypeFloat16;
   if (!SM_VALID(floatResult, "MPSMatrixMultiplication: the result must be Float32 or Float16")) return;
   if (!SM_VALID(left.dataType == right.dataType, "MPSMatrixMultiplication: the inputs differ in data type")) return;
+  for (id object : {(id)self, (id)left, (id)right, (id)result}) [buffer uses:Reference(object, buffer->retained)];
   for (NSUInteger i = 0; i < _batchSize; i++) {
     const NSUInteger batch = _batchStart + i;
     encodeProduct(buffer, operandOf(left, _leftMatrixOrigin, _rows, _interior, _transposeLeft, batch, buffer->retained),

@@ -66,6 +66,7 @@ typedef void (*SmCombine)(void* slots, unsigned stride, const unsigned* argument
 extern "C" {
 void softmetal_kernel_barrier(int isThreadgroup, int memoryFlags, const void* site);
 void softmetal_kernel_collective(void* value, unsigned size, unsigned argument, SmCombine combine, const void* site);
+[[noreturn]] void softmetal_kernel_index(const void* site);  // an index beyond a private or threadgroup array
 void softmetal_kernel_access(const void* address, unsigned long size, unsigned flags, const void* site);
 // An access on behalf of the whole simdgroup, from inside a combine function.
 void softmetal_kernel_simdgroup_access(const void* address, unsigned long size, unsigned flags);

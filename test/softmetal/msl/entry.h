@@ -155,6 +155,9 @@ SM_ACCESS_HOOKS(8)
 SM_ACCESS_HOOKS(16)
 #undef SM_ACCESS_HOOKS
 SM_HOOK void __tsan_init() {}
+SM_HOOK void __ubsan_handle_out_of_bounds_abort(void*, void*) {
+  softmetal_kernel_index(__builtin_return_address(0));
+}
 SM_HOOK void* __tsan_memcpy(void* to, const void* from, unsigned long size) {
   softmetal_kernel_access(from, size, kSmRead | kSmUnaligned, __builtin_return_address(0));
   softmetal_kernel_access(to, size, kSmWrite | kSmUnaligned, __builtin_return_address(0));

@@ -1,6 +1,10 @@
 // Rules of the API, each broken once. "nothing happens" afterwards: the call is ignored and the process goes on (abort_on_violation is 0).
 #include <unistd.h>
 
+#include <chrono>
+#include <cstring>
+#include <thread>
+
 #include "gpu.h"
 
 static const char* const kKernels = R"(
@@ -329,6 +333,63 @@ TEST(unretained_references_must_outlive_the_work) {
       CHECK_EQUAL(commands.error.code, retained ? 0 : (NSInteger)MTLCommandBufferErrorInvalidResource);
     }
   }
+}
+
+TEST(unretained_references_must_outlive_the_completion) {
+  id<MTLComputePipelineState> pipeline = gpu::pipeline(kKernels, "fill");
+  id<MTLCommandQueue> queue = [gpu::device() newCommandQueue];
+  softmetal_set("completion_delay", 50000);
+  for (int kept = 0; kept < 2; kept++) {
+    @autoreleasepool {
+      id<MTLCommandBuffer> commands = [queue commandBufferWithUnretainedReferences];
+      id<MTLBuffer> held = nil;
+      @autoreleasepool {
+        id<MTLBuffer> buffer = gpu::emptyBuffer(256);
+        id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
+        [encoder setComputePipelineState:pipeline];
+        [encoder setBuffer:buffer offset:0 atIndex:0];
+        dispatchOne(encoder);
+        [encoder endEncoding];
+        [commands commit];
+        [commands waitUntilScheduled];
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        if (kept) held = buffer;
+      }
+      [commands waitUntilCompleted];
+      CHECK_EQUAL(commands.error.code, kept ? 0 : (NSInteger)MTLCommandBufferErrorInvalidResource);
+    }
+  }
+  softmetal_reset();
+  CHECK_CONTAINS(gpu::takeViolations(), "released before it completed");
+}
+
+TEST(residency_sets_of_a_queue_are_counted) {
+  id<MTLDevice> device = gpu::device();
+  id<MTLCommandQueue> queue = [device newCommandQueue];
+  id<MTLResidencySet> set = [device newResidencySetWithDescriptor:[[MTLResidencySetDescriptor alloc] init] error:nil];
+  id<MTLBuffer> buffer = gpu::emptyBuffer(256);
+  id<MTLComputePipelineState> pipeline = gpu::pipeline(kKernels, "fill");
+  const auto bindings = [&] {
+    softmetal_reset_counters();
+    id<MTLCommandBuffer> commands = [queue commandBuffer];
+    id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
+    [encoder setComputePipelineState:pipeline];
+    [encoder setBuffer:buffer offset:0 atIndex:0];
+    dispatchOne(encoder);
+    [encoder endEncoding];
+    [commands commit];
+    [commands waitUntilCompleted];
+    char json[65536];
+    softmetal_counters_json(json, sizeof json);
+    return std::string(strstr(json, "residentBindings")).substr(18, 1);
+  };
+  [queue addResidencySet:set];
+  [set addAllocation:buffer];
+  CHECK_EQUAL(bindings(), "0");
+  [set commit];
+  CHECK_EQUAL(bindings(), "1");
+  [queue removeResidencySet:set];
+  CHECK_EQUAL(bindings(), "0");
 }
 
 TEST(newer_calls_need_a_newer_system) {

@@ -38,7 +38,7 @@ TEST(vector_read_across_the_end) {
   check({"if (t == 0) a[0] = (*(device packed_float4*)(a + 62)).x;", "out-of-bounds read"});
 }
 TEST(write_behind_a_threadgroup_variable) {
-  check({"threadgroup float s[32], u[32]; u[t % 32] = 0; s[t] = 1; a[t] = s[t % 32];", "threadgroup memory"});
+  check({"threadgroup float s[32], u[32]; u[t % 32] = 0; threadgroup float* p = s; p[t] = 1; a[t] = s[t % 32];", "threadgroup memory"});
 }
 TEST(misaligned_vector) {
   check({"if (t == 0) *(device float4*)(a + 1) = float4(1.0f);", "misaligned write of 16 bytes at offset 4"});
@@ -51,6 +51,11 @@ TEST(uninitialised_private_buffer) {
 }
 TEST(read_modify_write_of_uninitialised_memory) {
   check({"b[t] += 1;", "read of uninitialised memory"});
+}
+TEST(index_beyond_a_private_array) {
+  check({"float x[4]; for (uint i = 0; i <= 4; i++) x[i] = i; a[t] = x[t % 4];", "an index is beyond its array"});
+  check({"threadgroup float s[32]; s[t] = 1; a[t] = s[t % 32];", "an index is beyond its array"});
+  check({"float x[4]; for (uint i = 0; i < 4; i++) x[i] = i; a[t] = x[t % 4];", ""});
 }
 TEST(uninitialised_threadgroup_memory) {
   check({"threadgroup float s[64]; if (t < 32) s[t] = 1; threadgroup_barrier(mem_flags::mem_threadgroup); a[t] = s[t];",

@@ -118,7 +118,8 @@ void ConvRun::operator()() const {
 }
 
 void ConvRun::multiply(const Chunk& chunk, const float* planes, int64_t firstBlock, int64_t lastBlock, float* sums) const {
-  const int64_t used = (chunk.count[0] - 1) * plan_.pitch + chunk.count[1];
+  const bool runs = plan_.sumPitch != plan_.pitch;
+  const int64_t used = (chunk.count[0] - 1) * plan_.sumPitch + (runs ? plan_.sumPitch : chunk.count[1]);
   const int64_t width = roundUp(used, kernels_.lanes);
   float* const line = sums + sumsFloats_;
   std::memset(line + lineFloats_, 0, static_cast<size_t>(zeroFloats_) * sizeof(float));
@@ -130,7 +131,11 @@ void ConvRun::multiply(const Chunk& chunk, const float* planes, int64_t firstBlo
       const float* w = weights_ + packedOffset(plan_, chunk.group, block, c);
       for (int64_t row = 0; row < rows;) {
         const int count = rowBlock(rows - row, kernels_);
-        kernels_.multiply(planes, offsets_[c].data(), terms, w, count, to, plan_.width, width, false);
+        if (runs) {
+          kernels_.multiplyRuns(planes, offsets_[c].data(), terms, w, count, to, plan_.width, width, plan_.sumPitch, plan_.pitch);
+        } else {
+          kernels_.multiply(planes, offsets_[c].data(), terms, w, count, to, plan_.width, width, false);
+        }
         w += terms * count;
         to += plan_.width * count;
         row += count;
@@ -196,13 +201,13 @@ void ConvRun::finishBlock(const Chunk& chunk, int64_t block, float* sums, float*
   for (int64_t c = 0; c < channels; ++c) {
     const int64_t channel = chunk.group * plan_.outputs + block * plan_.channelBlock + c;
     float* const row = sums + c * plan_.width;
-    if (plan_.chunks[1] == 1 && plan_.pitch == plan_.positions[1]) {
+    if (plan_.chunks[1] == 1 && plan_.sumPitch == plan_.positions[1]) {
       // Whole output rows without gaps between them.
       finish(chunk, channel, chunk.first[0], 0, row, chunk.count[0] * chunk.count[1]);
       continue;
     }
     for (int64_t q = 0; q < chunk.count[0]; ++q) {
-      finish(chunk, channel, chunk.first[0] + q, chunk.first[1], row + q * plan_.pitch, chunk.count[1]);
+      finish(chunk, channel, chunk.first[0] + q, chunk.first[1], row + q * plan_.sumPitch, chunk.count[1]);
     }
   }
 }
@@ -224,7 +229,7 @@ void ConvRun::finishPhases(const Chunk& chunk, int64_t block, const float* sums,
         for (size_t r = 0; r < columnResidues.size(); ++r) {
           const PhaseRow& at = phaseRows_[(sees ? row : 0) * columnResidues.size() + r];
           rows[static_cast<size_t>(columnResidues[r])] =
-              sees ? sums + (channels * at.before + c * at.perChannel + at.index) * plan_.width + q * plan_.pitch : zeros;
+              sees ? sums + (channels * at.before + c * at.perChannel + at.index) * plan_.width + q * plan_.sumPitch : zeros;
         }
         row += sees;
         finishRow(chunk, channel, start + phase, rows.data(), line);

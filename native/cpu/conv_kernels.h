@@ -77,6 +77,10 @@ struct ConvKernels {
   // two up to the table's.
   void (*multiply)(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums, int64_t sumStride,
                    int64_t width, bool add);
+  // The same where x is read in runs of `run` floats (whole vectors) whose starts are `pitch` floats apart; the sums lie without
+  // gaps between the runs. Each sum has the bits that multiply gives it.
+  void (*multiplyRuns)(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums,
+                       int64_t sumStride, int64_t width, int64_t run, int64_t pitch);
   void (*gather)(const GatherRow& row);
   void (*finish)(const FinishRow& row);
   // out[i · count + r] = rows[r][i] for i < n, r < count.

@@ -165,6 +165,13 @@ void cutUp(ConvPlan& plan, const ConvKernels& kernels, int threads) {
                   static_cast<double>(planes * plan.inputs));
   plan.planeSize = (plan.chunk[0] + plan.reach[0]) * plan.pitch;
   plan.width = roundUp((plan.chunk[0] - 1) * plan.pitch + plan.chunk[1], kernels.lanes);
+  plan.sumPitch = plan.pitch;
+  // Rows of whole vectors are summed without what lies between them, if that is less.
+  const int64_t row = roundUp(plan.chunk[1], kernels.lanes);
+  if (plan.chunk[0] * row < plan.width) {
+    plan.sumPitch = row;
+    plan.width = plan.chunk[0] * row;
+  }
   // The last vector of a plane may read past it.
   plan.channelStride = roundUp(planes * plan.planeSize + kernels.lanes, 16);
   if (plan.channelStride % 512 == 0) plan.channelStride += 16;

@@ -49,6 +49,7 @@ struct ConvPlan {
   std::array<int64_t, 2> chunks;            // how many
   std::array<int64_t, 2> reach;             // the largest tap shifts
   int64_t pitch, planeSize, channelStride;  // of prepared input, in floats
+  int64_t sumPitch;                         // from one output row of a chunk to the next in its sums: pitch, or whole vectors
   int64_t width;                            // sums of one row: positions of a chunk rounded up to whole vectors
   int64_t channelBlock;                     // output channels computed together
   int64_t channelBlocks;

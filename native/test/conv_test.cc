@@ -205,6 +205,40 @@ void columnKernels(const char* isa, int count, unsigned seed) {
   }
 }
 
+// Output rows of whole vectors or a little less, which are summed without what lies between them: over several chunks of rows and
+// of columns, alone and transposed.
+void wholeVectorRows(const char* isa) {
+  cpu::Pool one(1), many(3);
+  std::mt19937 random(9);
+  const int64_t lanes = cpu::get_convKernels().lanes;
+  int64_t apart = 0;
+  const auto check2d = [&](Case c) {
+    ConvOp op = c.make(random);
+    addOptions(op, random);
+    const cpu::ConvPlan plan(op, cpu::get_convKernels(), 1);
+    apart += plan.sumPitch != plan.pitch;
+    run(c, op, isa, one, many);
+  };
+  for (const int64_t vectors : {1, 2, 3, 5, 90}) {
+    for (const int64_t less : {0, 1}) {
+      for (const int64_t kernel : {3, 4}) {
+        Case c;
+        c.flat = false, c.inputs = 7, c.outputs = 13, c.kernel = {3, kernel}, c.groups = 1 + vectors % 2;
+        c.size = {19, vectors * lanes - less + kernel - 1};
+        check2d(c);
+        c.stride[0] = 2, c.dilation[0] = 2;
+        check2d(c);
+      }
+    }
+  }
+  Case c;
+  c.flat = false, c.transposed = true, c.inputs = 5, c.outputs = 6, c.kernel = {4, 6}, c.stride = {2, 2};
+  c.size = {17, 2 * lanes};
+  c.padBegin = c.padEnd = {1, 2};
+  check2d(c);
+  check(apart > 10, std::string(isa) + ": few of the shapes made for it are summed row by row");
+}
+
 // Long reductions, also of values that do not cancel and of equal values.
 void longReductions(const char* isa) {
   cpu::Pool one(1), many(3);
@@ -326,6 +360,7 @@ int main(int argc, char** argv) {
     randomCases(name(isa), count, seed + static_cast<unsigned>(isa));
     fastCases(name(isa), count / 8, seed);
     columnKernels(name(isa), count / 8, seed);
+    wholeVectorRows(name(isa));
     longReductions(name(isa));
     directIsLocal(name(isa));
     extremes(name(isa));

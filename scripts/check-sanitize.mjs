@@ -1,6 +1,6 @@
 // `npm run check:sanitize [asan|tsan …] [cpu|both …] [--all]`: native tests and specs under AddressSanitizer with
 // UndefinedBehaviorSanitizer, and under ThreadSanitizer. `both` is the add-on with the CPU and the Metal backend, the latter on
-// the software Metal; `cpu` the one that Linux users have. Without --all, only `cpu`, and what a few minutes allow.
+// the software Metal; `cpu` the one that Linux users have. Without --all, only `both`, and what a few minutes allow.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -18,13 +18,23 @@ if (unknown.length > 0) {
 const named = (names) => names.filter((name) => words.includes(name));
 const orElse = (chosen, fallback) => (chosen.length > 0 ? chosen : fallback);
 
-/** Specs that reach most of the add-on in little time; ThreadSanitizer looks for threads that meet. */
+/** Specs that reach most of the add-on in little time, on both devices; ThreadSanitizer looks for threads that meet. */
 const few = {
-  asan: ['test/core', 'test/functional', 'test/norm'],
-  tsan: ['test/core', 'test/nn/scale-cache', 'test/streaming', 'test/random'],
+  asan: [
+    'test/core/(loader|tensor)',
+    'test/functional/operations',
+    'test/norm/(errors|golden)',
+    'test/nn/scale-cache',
+    'test/streaming/(layers|program|vocoder)',
+    'test/metal/streams',
+  ],
+  tsan: ['test/core/tensor', 'test/nn/scale-cache', 'test/streaming/(layers|vocoder)', 'test/random', 'test/metal/streams'],
 };
-/** The pool and the device, where threads meet; kernels only compute. */
-const nativeFew = { asan: '^(simd_test|native_threads)$', tsan: '^native_threads$' };
+/** And of the spec whose processes start workers, those that do. */
+const workers = { asan: [], tsan: ['test/core/environment', '--testNamePattern', 'worker'] };
+/** Where threads meet, many times over; and host code of the Metal backend, whose kernels the software Metal checks itself. */
+const nativeFew = { asan: ['^simd_test$', '^native_metal$'], tsan: ['^native_threads$', '^native_metal$'] };
+const repeated = /simd_test|native_threads/;
 
 let [passed, failed] = [0, 0];
 function check(what, ok, details = '') {
@@ -90,38 +100,41 @@ function leaks(device, addon) {
 
 await ensureBuilt({ native: false });
 for (const name of orElse(named(Object.keys(sanitizers)), Object.keys(sanitizers))) {
-  for (const device of orElse(named(['both', 'cpu']), everything ? ['cpu', 'both'] : ['cpu'])) {
+  for (const device of orElse(named(['both', 'cpu']), everything ? ['cpu', 'both'] : ['both'])) {
     const started = Date.now();
-    const directory = build(name, device, everything ? [] : ['weightnorm', 'sanitizer_faults', 'native_ops', ...(name === 'asan' ? ['simd_test'] : [])]);
+    const metal = device === 'both';
+    const targets = ['weightnorm', 'sanitizer_faults', name === 'asan' ? 'simd_test' : 'native_ops', ...(metal ? ['softmetal_control', 'native_metal'] : [])];
+    const directory = build(name, device, everything ? [] : targets);
     console.log(`built ${directory} in ${((Date.now() - started) / 1000).toFixed(0)} s`);
-    const addon = path.join(root, directory, device === 'both' ? 'softmetal/weightnorm.node' : 'weightnorm.node');
+    const addon = path.join(root, directory, metal ? 'softmetal/weightnorm.node' : 'weightnorm.node');
     if (!existsSync(addon)) throw new Error(`${addon} was not built`);
     faults(name, device);
-    // Native programs bring the runtime themselves.
-    const tests = everything ? '.' : nativeFew[name];
-    clean(
-      `${name}, ${device}: native tests`,
-      name,
-      reportsFolder(`${name}-${device}-native`),
-      'ctest',
-      ['--test-dir', directory, '--verbose', '-R', tests, ...(everything ? [] : ['--repeat', 'until-fail:20'])],
-      {
-        LD_PRELOAD: '',
-      },
-    );
+    for (const tests of everything ? ['.'] : nativeFew[name].filter((test) => metal || !/metal/.test(test))) {
+      const often = !everything && repeated.test(tests) ? ['--repeat', 'until-fail:20'] : [];
+      // Native programs bring the runtime themselves.
+      clean(
+        `${name}, ${device}: native tests`,
+        name,
+        reportsFolder(`${name}-${device}-native`),
+        'ctest',
+        ['--test-dir', directory, '--verbose', '-R', tests, ...often],
+        { LD_PRELOAD: '' },
+      );
+    }
     if (name === 'asan') leaks(device, addon);
-    const specs = everything ? [] : few[name];
-    clean(
-      `${name}, ${device}: specs`,
-      name,
-      reportsFolder(`${name}-${device}-specs`),
-      process.execPath,
-      [tool('jest/bin/jest.js'), '--testTimeout=600000', ...specs],
-      {
-        WEIGHTNORM_ADDON: addon,
-        WEIGHTNORM_RANDOM_RUNS: everything ? '100' : '15',
-      },
-    );
+    for (const specs of everything ? [[]] : [few[name], workers[name]].filter(({ length }) => length > 0)) {
+      clean(
+        `${name}, ${device}: specs`,
+        name,
+        reportsFolder(`${name}-${device}-specs`),
+        process.execPath,
+        [tool('jest/bin/jest.js'), '--testTimeout=600000', ...specs],
+        {
+          WEIGHTNORM_ADDON: addon,
+          WEIGHTNORM_RANDOM_RUNS: everything ? '100' : '15',
+        },
+      );
+    }
     console.log(`${name}, ${device}: ${((Date.now() - started) / 1000).toFixed(0)} s`);
   }
 }

@@ -123,9 +123,15 @@ double ulp(double x, DType dtype) {
   return std::ldexp(1.0, exponent - digits + 1);
 }
 
-bool flushesSubnormals() {
-  const char* text = std::getenv("SOFTMETAL_FLUSH_SUBNORMALS");
+static bool isSet(const char* name) {
+  const char* text = std::getenv(name);
   return text && std::strcmp(text, "1") == 0;
+}
+bool flushesSubnormals() {
+  return isSet("SOFTMETAL_FLUSH_SUBNORMALS");
+}
+bool fastMath() {
+  return isSet("SOFTMETAL_FAST_MATH");
 }
 
 double worse(double worst, double value) {

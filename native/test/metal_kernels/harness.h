@@ -43,6 +43,8 @@ double worse(double worst, double value);
 // flushed, a 0 for a subnormal counts as right.
 double ulpsApart(double got, double want, DType dtype);
 bool flushesSubnormals();
+// Whether kernels are compiled with fast math, which the backend turns off: sums may be reordered, values assumed finite.
+bool fastMath();
 // ‖a − b‖ / ‖b‖.
 double relativeError(const std::vector<double>& a, const std::vector<double>& b);
 

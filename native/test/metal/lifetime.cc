@@ -138,10 +138,15 @@ void boundedFlight() {
   metal::overrides().maxInFlight = 3;
   {
     Session session;
-    softmetal_set("completion_delay", 200);
+    softmetal_set("completion_delay", 1000);
     Tensor y = session.upload({1, -1}, {2});
-    for (int i = 0; i < 100; ++i) y = session.run(relu(y));
-    same("a hundred command buffers, three at a time", session.read(y), {1, 0});
+    for (int i = 0; i < 100; ++i) {
+      core::ActivationOp op;
+      op.x = y;
+      op.activation = {core::Act::kLeakyRelu, 2, false, {}};
+      y = session.run(op);
+    }
+    same("a hundred command buffers, three at a time", session.read(y), {1, -0x1p100f});
     softmetal_reset();
   }
   {
@@ -227,15 +232,17 @@ void teardown() {
     Tensor survivor;
     {
       Session session;
-      softmetal_set("completion_delay", 500);
+      softmetal_set("completion_delay", *fault ? 500 : 10000);
       if (*fault) softmetal_set(fault, 1);
-      Tensor y = session.upload(noise(50, 1), {50});
+      const Tensor x = session.upload(noise(50, 1), {50});
+      Tensor y = x;
       for (int i = 0; i < 20; ++i) {
         y = session.run(relu(y));
         session.queue().read(y, [&answers](const void*, core::FailurePtr) { ++answers; });
         ++asked;
         if (i % 3 == 0) session.queue().flush();
       }
+      if (!*fault) session.read(x);  // the queue has committed all of it
       survivor = y;
     }
     check(answers == asked,

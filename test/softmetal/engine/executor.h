@@ -36,8 +36,10 @@ struct Dispatch {
 struct Ordering {
   Epoch since = 0;
   Epoch untrackedSince = 0, encoderStart = 0;
+  Epoch ownStart = 0, ownUntil = 0;  // work of the same command buffer before an event that it waited for
   bool covers(Epoch epoch, bool isUntracked) const {
-    return epoch < since && !(isUntracked && epoch >= untrackedSince && epoch < encoderStart);
+    const bool own = epoch >= ownStart && epoch < ownUntil;
+    return epoch < since && !(isUntracked && !own && epoch >= untrackedSince && epoch < encoderStart);
   }
 };
 

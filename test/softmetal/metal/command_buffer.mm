@@ -52,6 +52,7 @@ struct RecordedCommand {
   NSInteger _injectedCode;  // the failure that a test asked for
   bool _enqueued, _committed, _hangs, _finished;
   double _start, _end;
+  softmetal::Epoch _ranUntil;
   softmetal::Epoch _hostOrdered;  // work completed before the commit is ordered before this buffer
 }
 @synthesize label = _label;
@@ -110,16 +111,24 @@ struct RecordedCommand {
     softmetal::Epoch signalled = 0;
     if (![target waitOnDevice:value epoch:&signalled])
       return {MTLCommandBufferErrorTimeout, softmetal::format("waited for value %lu of an event that nobody signals", value)};
-    state.ordering.untrackedSince = std::max(state.ordering.untrackedSince, signalled);
+    // An event says that what precedes it in its command buffer is done, not what other buffers still do.
+    const std::pair<const void*, uint64_t> signal((__bridge const void*)target, value);
+    if (std::find(state.signals.begin(), state.signals.end(), signal) != state.signals.end()) {
+      state.ordering.ownStart = state.start;
+      state.ordering.ownUntil = softmetal::nextEpoch();
+    } else {
+      state.ordering.untrackedSince = std::max(state.ordering.untrackedSince, signalled);
+    }
     return {};
   }];
 }
 - (void)encodeSignalEvent:(id<MTLEvent>)event value:(uint64_t)value {
   if (![self mayEncode:"encodeSignalEvent"] || !SM_VALID(event != nil, "encodeSignalEvent: the event is nil")) return;
   Reference reference(event, retained);
-  [self add:[=](Execution&) -> Failure {
+  [self add:[=](Execution& state) -> Failure {
     SMEvent* target = reference.get();
     if (!target) return {MTLCommandBufferErrorInvalidResource, "an event of a command buffer was released before it ran"};
+    state.signals.push_back({(__bridge const void*)target, value});
     [target signalFromDevice:value];
     return {};
   }];
@@ -177,6 +186,7 @@ struct RecordedCommand {
     return {_injectedCode, "injected: the command buffer failed"};
   }
   Execution state;
+  state.start = softmetal::nextEpoch();
   state.ordering.untrackedSince = _hostOrdered;
   for (RecordedCommand& recorded : _commands) {
     Failure failure = recorded.command(state);
@@ -198,7 +208,7 @@ struct RecordedCommand {
   _changed.notify_all();
   [self call:_scheduledHandlers];
   const Failure failure = [self runCommands];
-  softmetal::setCompletedEpoch(softmetal::nextEpoch());
+  _ranUntil = softmetal::nextEpoch();
   _commands.clear();
   NSError* error = nil;
   if (failure.code) {
@@ -235,6 +245,7 @@ struct RecordedCommand {
 - (void)completeWithError:(NSError*)error {
   if (!error) error = [self releasedTooEarly];
   _uses.clear();
+  softmetal::setCompletedEpoch(_ranUntil);
   const bool handlersLast = setting(Setting::kHandlersAfterWait);
   {
     std::lock_guard lock(_mutex);

@@ -103,6 +103,8 @@ class Reference {
 // What the commands of one command buffer share while they run.
 struct Execution {
   softmetal::Ordering ordering;
+  softmetal::Epoch start = 0;                             // of the command buffer
+  std::vector<std::pair<const void*, uint64_t>> signals;  // events and values that it signalled itself
   bool isConcurrent = false;
 };
 struct Failure {

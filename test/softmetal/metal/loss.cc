@@ -1,5 +1,6 @@
 #include "loss.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -36,7 +37,7 @@ Epoch completedEpoch() {
   return completed;
 }
 void setCompletedEpoch(Epoch epoch) {
-  completed = epoch;
+  completed = std::max<Epoch>(completed, epoch);
 }
 
 void waitForHangRelease() {

@@ -139,6 +139,31 @@ TEST(events_order_queues_and_notify) {
   event.signaledValue = 2;
   CHECK_CONTAINS(gpu::takeViolations(), "value went down from 3 to 2");
 }
+TEST(an_event_within_a_command_buffer_does_not_order_earlier_ones) {
+  id<MTLBuffer> a = gpu::emptyBuffer(128, MTLResourceHazardTrackingModeUntracked), b = gpu::emptyBuffer(128);
+  id<MTLCommandQueue> queue = [gpu::device() newCommandQueue];
+  softmetal_set("completion_delay", 50000);
+  for (const bool together : {true, false}) {
+    @autoreleasepool {
+      id<MTLEvent> event = [gpu::device() newEvent];
+      id<MTLCommandBuffer> writer = [queue commandBuffer], reader = together ? writer : [queue commandBuffer];
+      id<MTLComputeCommandEncoder> encoder = [writer computeCommandEncoder];
+      encode(encoder, "put", {a});
+      [encoder endEncoding];
+      if (!together) [writer commit];
+      [reader encodeSignalEvent:event value:1];
+      [reader encodeWaitForEvent:event value:1];
+      encoder = [reader computeCommandEncoder];
+      encode(encoder, "move", {a, b});
+      [encoder endEncoding];
+      [reader commit];
+      [reader waitUntilCompleted];
+      CHECK_CONTAINS(gpu::takeViolations(), together ? "" : "nothing that orders the two");
+      CHECK((reader.error == nil) == together);
+    }
+  }
+  softmetal_reset();
+}
 TEST(plain_events_have_no_cpu_side) {
   id<MTLSharedEvent> event = (id<MTLSharedEvent>)[gpu::device() newEvent];
   event.signaledValue = 1;

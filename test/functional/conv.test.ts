@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { functional as F, type Tensor, WeightNormError } from 'weightnorm';
 import type { DType } from '../../lib/dtype';
-import { type ConvProblem, convReference, convTransposeReference, layerTolerance, relativeError } from '../support/conv-reference';
+import { type Convolved, type ConvProblem, cancellingTolerance, convReference, convTransposeReference, relativeError } from '../support/conv-reference';
 import { devices } from '../support/devices';
 import { values } from '../support/random';
 
@@ -22,8 +22,8 @@ const common = {
 describe.each(devices)('convolutions on %s', (_, device) => {
   const runs = { numRuns: device.info.simulated ? 30 : 200 };
 
-  function check(actual: Float32Array, expected: { data: Float64Array }, terms: number, dtype: DType): void {
-    expect(relativeError(actual, expected.data)).toBeLessThanOrEqual(layerTolerance(terms, dtype));
+  function check(actual: Float32Array, expected: Convolved, terms: number, dtype: DType): void {
+    expect(relativeError(actual, expected.data)).toBeLessThanOrEqual(cancellingTolerance(expected, terms, dtype));
   }
 
   test('conv1d agrees with float64 for random options', async () => {

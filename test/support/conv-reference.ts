@@ -26,19 +26,28 @@ export function sourceIndex(position: number, length: number, mode: string): num
   return position < 0 ? -position : 2 * (length - 1) - position;
 }
 
-export function convReference(p: ConvProblem): { data: Float64Array; shape: [number, number, number, number] } {
+export interface Convolved {
+  data: Float64Array;
+  /** Sums of the magnitudes of each element's terms: what rounding errors are small beside. */
+  magnitudes: Float64Array;
+  shape: [number, number, number, number];
+}
+
+export function convReference(p: ConvProblem): Convolved {
   const [n, c, h, w] = p.xShape;
   const [o, perGroup, kh, kw] = p.wShape;
   const extent = (d: 0 | 1, size: number, k: number): number =>
     Math.floor((size + p.padBegin[d] + p.padEnd[d] - p.dilation[d] * (k - 1) - 1) / p.stride[d]) + 1;
   const [oh, ow] = [extent(0, h, kh), extent(1, w, kw)];
   const y = new Float64Array(n * o * oh * ow);
+  const magnitudes = new Float64Array(y.length);
   const perOut = o / p.groups;
   for (let b = 0; b < n; b++)
     for (let oc = 0; oc < o; oc++)
       for (let i = 0; i < oh; i++)
         for (let j = 0; j < ow; j++) {
           let sum = p.bias ? (p.bias[oc] as number) : 0;
+          let magnitude = Math.abs(sum);
           const first = Math.floor(oc / perOut) * perGroup;
           for (let ic = 0; ic < perGroup; ic++)
             for (let a = 0; a < kh; a++) {
@@ -47,15 +56,18 @@ export function convReference(p: ConvProblem): { data: Float64Array; shape: [num
               for (let e = 0; e < kw; e++) {
                 const column = sourceIndex(j * p.stride[1] + e * p.dilation[1] - p.padBegin[1], w, p.mode ?? 'zeros');
                 if (column < 0) continue;
-                sum += (p.x[((b * c + first + ic) * h + row) * w + column] as number) * (p.weight[((oc * perGroup + ic) * kh + a) * kw + e] as number);
+                const term = (p.x[((b * c + first + ic) * h + row) * w + column] as number) * (p.weight[((oc * perGroup + ic) * kh + a) * kw + e] as number);
+                sum += term;
+                magnitude += Math.abs(term);
               }
             }
           y[((b * o + oc) * oh + i) * ow + j] = sum;
+          magnitudes[((b * o + oc) * oh + i) * ow + j] = magnitude;
         }
-  return { data: y, shape: [n, o, oh, ow] };
+  return { data: y, magnitudes, shape: [n, o, oh, ow] };
 }
 
-export function convTransposeReference(p: ConvProblem): { data: Float64Array; shape: [number, number, number, number] } {
+export function convTransposeReference(p: ConvProblem): Convolved {
   const [n, c, h, w] = p.xShape;
   const [, perGroup, kh, kw] = p.wShape;
   const o = perGroup * p.groups;
@@ -63,6 +75,7 @@ export function convTransposeReference(p: ConvProblem): { data: Float64Array; sh
   const extent = (d: 0 | 1, size: number, k: number): number => (size - 1) * p.stride[d] - p.padBegin[d] - p.padEnd[d] + p.dilation[d] * (k - 1) + 1 + extra[d];
   const [oh, ow] = [extent(0, h, kh), extent(1, w, kw)];
   const y = new Float64Array(n * o * oh * ow);
+  const magnitudes = new Float64Array(y.length);
   const perIn = c / p.groups;
   for (let b = 0; b < n; b++)
     for (let ic = 0; ic < c; ic++)
@@ -77,12 +90,18 @@ export function convTransposeReference(p: ConvProblem): { data: Float64Array; sh
                 const column = j * p.stride[1] + e * p.dilation[1] - p.padBegin[1];
                 if (column < 0 || column >= ow) continue;
                 const at = ((b * o + oc) * oh + row) * ow + column;
-                y[at] = (y[at] as number) + (p.x[((b * c + ic) * h + i) * w + j] as number) * (p.weight[((ic * perGroup + q) * kh + a) * kw + e] as number);
+                const term = (p.x[((b * c + ic) * h + i) * w + j] as number) * (p.weight[((ic * perGroup + q) * kh + a) * kw + e] as number);
+                y[at] = (y[at] as number) + term;
+                magnitudes[at] = (magnitudes[at] as number) + Math.abs(term);
               }
           }
       }
-  if (p.bias) for (let i = 0; i < y.length; i++) y[i] = (y[i] as number) + (p.bias[Math.floor(i / (oh * ow)) % o] as number);
-  return { data: y, shape: [n, o, oh, ow] };
+  for (let i = 0; p.bias && i < y.length; i++) {
+    const bias = p.bias[Math.floor(i / (oh * ow)) % o] as number;
+    y[i] = (y[i] as number) + bias;
+    magnitudes[i] = (magnitudes[i] as number) + Math.abs(bias);
+  }
+  return { data: y, magnitudes, shape: [n, o, oh, ow] };
 }
 
 /** ‖actual − expected‖ / ‖expected‖. */
@@ -99,4 +118,17 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
 /** The layer tolerance: 3e-6·max(1, √(K/4096)), and one ulp of the dtype more for half types. */
 export function layerTolerance(terms: number, dtype: string): number {
   return 3e-6 * Math.max(1, Math.sqrt(terms / 4096)) + (dtype === 'float16' ? 2 ** -10 : dtype === 'bfloat16' ? 2 ** -7 : 0);
+}
+
+/**
+ * The layer tolerance for outputs so few that their terms may cancel: relative to the outputs, or four roundings of a float32 relative to the
+ * terms' magnitudes, whichever is more.
+ */
+export function cancellingTolerance(expected: Convolved, terms: number, dtype: string): number {
+  const [size, magnitude] = [expected.data, expected.magnitudes].map((values) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))) as [
+    number,
+    number,
+  ];
+  const float32 = layerTolerance(terms, 'float32');
+  return layerTolerance(terms, dtype) - float32 + Math.max(float32, size === 0 ? 0 : (4 * 2 ** -24 * magnitude) / size);
 }

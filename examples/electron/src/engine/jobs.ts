@@ -2,7 +2,6 @@ import path from 'node:path';
 import { audio, Device, WeightNormError } from 'weightnorm';
 import type { DeviceChoice, DeviceType, Outcome, Recording, Sound, Synthesis } from '../contract.js';
 import type { Kind, Requests } from './messages.js';
-import { resample } from './resample.js';
 
 const voiceFolder = path.join(path.dirname(require.resolve('weightnorm/package.json')), 'examples', 'voice');
 const sampleFile = path.join(voiceFolder, 'sample-1.wav');
@@ -68,7 +67,7 @@ export class Jobs {
     if (minutes > longest) throw new WeightNormError('ERR_SHAPE', `${path.basename(file)} lasts ${minutes.toFixed(1)} minutes; ${longest} are allowed`);
     const mono = channels.length === 1 ? first : first.map((_, i) => channels.reduce((sum, channel) => sum + (channel[i] as number), 0) / channels.length);
     const { melConfig } = await this.#voice(Device.default().info.type);
-    const samples = resample(mono, sampleRate, melConfig.sampling_rate);
+    const samples = audio.resample(mono, sampleRate, melConfig.sampling_rate);
     const recording: Recording = { id: ++this.#recordings, name: path.basename(file), originalRate: sampleRate, ...sound(samples, melConfig) };
     this.#recording = recording;
     return recording;

@@ -3,8 +3,6 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { io } from 'weightnorm';
 import { safetensorsBytes, temporaryFolder, unprivileged } from '../support/files';
 
-const folder = temporaryFolder();
-chmodSync(folder.path, 0o755);
 const f32 = (offsets: unknown, shape: unknown = [1]) => ({ dtype: 'F32', shape, data_offsets: offsets });
 const data = new Uint8Array(8);
 
@@ -15,6 +13,7 @@ function lengthOnly(length: bigint): Buffer {
 }
 
 describe('a hostile safetensors file is an ERR_FORMAT that names file and tensor', () => {
+  const folder = temporaryFolder();
   const cases: [string, Uint8Array, RegExp][] = [
     ['0 bytes', new Uint8Array(0), /is 0 bytes long; a safetensors file starts with 8 bytes/],
     ['7 bytes', new Uint8Array(7), /is 7 bytes long/],
@@ -89,6 +88,8 @@ describe('a hostile safetensors file is an ERR_FORMAT that names file and tensor
 });
 
 describe('a file that cannot be read is an ERR_IO that says why', () => {
+  const folder = temporaryFolder();
+  chmodSync(folder.path, 0o755);
   test('missing', async () => {
     const file = folder.file('missing.safetensors');
     await expect(io.loadSafetensors(file)).rejects.toMatchObject({

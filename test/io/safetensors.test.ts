@@ -1,5 +1,6 @@
 import { chmodSync, readFileSync } from 'node:fs';
 import { Device, io, type Tensor } from 'weightnorm';
+import { heldTensors } from '../support/collect';
 import { safetensorsBytes, temporaryFolder } from '../support/files';
 
 const folder = temporaryFolder();
@@ -61,7 +62,7 @@ describe('loadSafetensors', () => {
   });
 
   test('a failed load leaves no tensor behind', async () => {
-    const before = cpu.memory().tensors;
+    const before = await heldTensors(cpu);
     const header = { a: { dtype: 'F32', shape: [1], data_offsets: [0, 4] }, b: { dtype: 'F32', shape: new Array(9).fill(1), data_offsets: [4, 8] } };
     const file = folder.file('rank.safetensors', safetensorsBytes(header, new Uint8Array(8)));
     await expect(io.loadSafetensors(file, { device: cpu })).rejects.toMatchObject({
@@ -102,7 +103,7 @@ describe('saveSafetensors', () => {
     const file = folder.file('moment.safetensors');
     const written = cpu.tensor([1, 2]);
     const disposed = cpu.tensor([3, 4]);
-    const before = cpu.memory().tensors;
+    const before = await heldTensors(cpu);
     const saving = io.saveSafetensors(
       file,
       new Map([

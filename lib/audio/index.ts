@@ -2,6 +2,7 @@ export { readWav, type Wav, type WriteWavOptions, writeWav, writeWavStream } fro
 export { HifiGan, type HifiGanOptions, type SynthesizeOptions } from './hifigan.js';
 export type { HifiGanConfig } from './hifigan-config.js';
 export { type Mel, type MelConfig, melDistance, melSpectrogram } from './mel.js';
+export { toMono } from './mono.js';
 export { resample } from './resample.js';
 export { type Accumulation, ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
 export type { MelSource, SynthesizeStreamOptions } from './streaming/pipes.js';

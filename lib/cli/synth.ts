@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { HifiGan, type SynthesizeOptions } from '../audio/hifigan.js';
 import { leastSamples, type Mel, type MelConfig, melDistance, melSpectrogram } from '../audio/mel.js';
+import { toMono } from '../audio/mono.js';
 import { resample } from '../audio/resample.js';
 import { Device, type DeviceType } from '../device.js';
 import { describe, fail } from '../errors.js';
@@ -136,13 +137,15 @@ interface Input {
 async function melOfRecording(file: string, config: MelConfig): Promise<Input> {
   const { sampleRate, channels } = await readWav(file);
   const rate = config.sampling_rate;
-  const first = channels[0] as Float32Array;
-  const mono = channels.length === 1 ? first : first.map((_, i) => channels.reduce((sum, channel) => sum + (channel[i] as number), 0) / channels.length);
-  const samples = sampleRate === rate ? mono : resample(mono, sampleRate, rate);
+  const samples = resample(toMono(channels), sampleRate, rate);
+  const resampledFrom = sampleRate === rate ? null : sampleRate;
   const least = leastSamples(config);
   if (samples.length < least)
-    fail('ERR_SHAPE', `${file}: has ${samples.length} samples${sampleRate === rate ? '' : ` at ${rate} Hz`}; the model's spectrogram needs at least ${least}`);
-  return { mel: melSpectrogram(samples, config), resampledFrom: sampleRate === rate ? null : sampleRate };
+    fail(
+      'ERR_SHAPE',
+      `${file}: has ${samples.length} samples${resampledFrom === null ? '' : ` at ${rate} Hz`}; the model's spectrogram needs at least ${least}`,
+    );
+  return { mel: melSpectrogram(samples, config), resampledFrom };
 }
 
 /** A spectrogram stored as [bands, frames] or [1, bands, frames]. */

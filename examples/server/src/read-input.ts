@@ -26,14 +26,19 @@ function kindOf(body: Uint8Array): Kind {
   return start === '\x93NUMPY' ? 'npy' : 'safetensors';
 }
 
-async function read(file: string, kind: Kind, config: audio.MelConfig): Promise<audio.Mel> {
+class TooLong extends Error {
+  constructor(seconds: number, most: number) {
+    super(`the request is for ${seconds.toFixed(1)} s of speech; at most ${most} s are made at once`);
+  }
+}
+
+async function read(file: string, kind: Kind, config: audio.MelConfig, maxSeconds: number): Promise<audio.Mel> {
   if (kind === 'wav') {
     const { sampleRate, channels } = await audio.readWav(file);
-    if (sampleRate !== config.sampling_rate)
-      throw new WeightNormError('ERR_FORMAT', `the recording's sample rate is ${sampleRate} Hz; this voice works at ${config.sampling_rate} Hz`);
-    const first = channels[0] as Float32Array;
-    const mono = channels.length === 1 ? first : first.map((_, i) => channels.reduce((sum, channel) => sum + (channel[i] as number), 0) / channels.length);
-    return audio.melSpectrogram(mono, config);
+    // Before resampling: a header that claims a low rate would make a small body a huge one.
+    const seconds = (channels[0] as Float32Array).length / sampleRate;
+    if (seconds > maxSeconds) throw new TooLong(seconds, maxSeconds);
+    return audio.melSpectrogram(audio.resample(audio.toMono(channels), sampleRate, config.sampling_rate), config);
   }
   const { data, shape } = kind === 'npy' ? await io.loadNpy(file) : await melTensor(file);
   const [mels, frames, ...rest] = shape.length === 3 && shape[0] === 1 ? shape.slice(1) : shape;
@@ -58,14 +63,13 @@ async function answer({ id, body, config, maxSeconds }: ReadRequest): Promise<Re
   const file = path.join(tmpdir(), `weightnorm-${randomUUID()}`);
   try {
     await writeFile(file, body, { flag: 'wx', mode: 0o600 });
-    const mel = await read(file, kindOf(body), config);
+    const mel = await read(file, kindOf(body), config, maxSeconds);
     const seconds = (mel.frames * config.hop_size) / config.sampling_rate;
-    if (seconds > maxSeconds)
-      return { id, code: 'ERR_TOO_LONG', message: `the request is for ${seconds.toFixed(1)} s of speech; at most ${maxSeconds} s are made at once` };
+    if (seconds > maxSeconds) throw new TooLong(seconds, maxSeconds);
     if (mel.data.some((value) => !Number.isFinite(value))) throw new WeightNormError('ERR_ARGUMENT', 'the spectrogram has values that are not finite');
     return { id, mel };
   } catch (error) {
-    const code = error instanceof WeightNormError ? error.code : 'ERR_UNEXPECTED';
+    const code = error instanceof TooLong ? 'ERR_TOO_LONG' : error instanceof WeightNormError ? error.code : 'ERR_UNEXPECTED';
     return { id, code, message: String((error as Error).message).replaceAll(file, 'the body') };
   } finally {
     await unlink(file).catch(() => {});

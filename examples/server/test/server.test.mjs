@@ -94,12 +94,25 @@ describe('a server by itself', () => {
     });
   }
 
-  test('recordings of another rate, spectrograms of another shape, of too much speech, and not finite are refused', async () => {
+  test('a recording of another rate is resampled to the voice’s', async () => {
+    const { sampleRate, channels } = await audio.readWav(speech);
+    const twice = audio.resample(audio.toMono(channels), sampleRate, 2 * sampleRate);
     const folder = await mkdtemp(path.join(tmpdir(), 'weightnorm-server-'));
-    const file = path.join(folder, 'fast.wav');
-    await audio.writeWav(file, new Float32Array(44100), 44100);
+    const file = path.join(folder, 'twice.wav');
+    await audio.writeWav(file, twice, 2 * sampleRate);
+    const [same, resampled] = [await post(server.url, readFileSync(speech)), await post(server.url, readFileSync(file))];
+    await rm(folder, { recursive: true });
+    assert.equal(resampled.status, 200);
+    assert.equal((await resampled.arrayBuffer()).byteLength, (await same.arrayBuffer()).byteLength);
+  });
+
+  test('recordings that claim to last for hours, spectrograms of another shape, of too much speech, and not finite are refused', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'weightnorm-server-'));
+    const file = path.join(folder, 'slow.wav');
+    // At the voice's rate it would be 2 GB.
+    await audio.writeWav(file, new Float32Array(2_000_000), 63);
     const answers = [
-      [await post(server.url, readFileSync(file)), 400, /sample rate is 44100 Hz; this voice works at 16000 Hz/],
+      [await post(server.url, readFileSync(file)), 413, /31746\.0 s of speech; at most 60 s/],
       [
         await post(server.url, await npyOf(new Float32Array(40), [4, 10]), { type: 'application/x-npy' }),
         400,
@@ -191,7 +204,7 @@ describe('a server with one place and one chair', () => {
   test('who waits too long is told so', async () => {
     const brief = await startServer(settingsWith({ REQUEST_TIMEOUT_MS: '250', CONCURRENCY: '1' }));
     const answers = await Promise.all(
-      Array.from({ length: 3 }, async () => {
+      Array.from({ length: 8 }, async () => {
         const response = await post(brief.url, long.body, { type: 'application/x-npy' });
         const whole = await bytesOf(response).then(
           (bytes) => bytes,
@@ -202,7 +215,8 @@ describe('a server with one place and one chair', () => {
     );
     await brief.stop();
     const late = answers.filter(({ status }) => status === 504);
-    assert.ok(late.length >= 2, JSON.stringify(answers.map(({ status }) => status)));
+    // Who came a little later than the one before may begin when that one's time is over.
+    assert.ok(late.length >= 1, JSON.stringify(answers.map(({ status }) => status)));
     assert.equal(JSON.parse(late[0].body).error.code, 'ERR_TIMEOUT');
     // What had begun to sound breaks off: its length says so.
     for (const { status, body } of answers) if (status === 200) assert.equal(body, null);

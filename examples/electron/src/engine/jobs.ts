@@ -65,9 +65,8 @@ export class Jobs {
     const [first] = channels as [Float32Array];
     const minutes = first.length / sampleRate / 60;
     if (minutes > longest) throw new WeightNormError('ERR_SHAPE', `${path.basename(file)} lasts ${minutes.toFixed(1)} minutes; ${longest} are allowed`);
-    const mono = channels.length === 1 ? first : first.map((_, i) => channels.reduce((sum, channel) => sum + (channel[i] as number), 0) / channels.length);
     const { melConfig } = await this.#voice(Device.default().info.type);
-    const samples = audio.resample(mono, sampleRate, melConfig.sampling_rate);
+    const samples = audio.resample(audio.toMono(channels), sampleRate, melConfig.sampling_rate);
     const recording: Recording = { id: ++this.#recordings, name: path.basename(file), originalRate: sampleRate, ...sound(samples, melConfig) };
     this.#recording = recording;
     return recording;

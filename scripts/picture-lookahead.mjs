@@ -6,15 +6,9 @@ import { root } from './run.mjs';
 
 await ensureBuilt();
 const { audio, Device } = await import('weightnorm');
-const dilations = [1, 3, 5];
-const config = {
-  resblock: '1',
-  upsample_rates: [8, 8, 2, 2],
-  upsample_kernel_sizes: [16, 16, 4, 4],
-  upsample_initial_channel: 16,
-  resblock_kernel_sizes: [3, 7, 11],
-  resblock_dilation_sizes: [dilations, dilations, dilations],
-};
+const { vocoderConfigs } = (await import('../dist/cli/bench/cases.js')).default;
+// The layers look ahead alike however many channels they have.
+const config = { ...vocoderConfigs.V1, upsample_initial_channel: 16 };
 const vocoder = new audio.HifiGan(config, { device: Device.get('cpu'), init: 'zeros' });
 
 /** Steps that a module looks ahead; its stream says. */

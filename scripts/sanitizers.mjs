@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { compile, configure } from './cmake.mjs';
 import { root, run } from './run.mjs';
 
 export const compiler = process.env.SOFTMETAL_CLANG ?? 'clang++-19';
@@ -26,9 +27,9 @@ export function build(name, device, targets = []) {
     run('bash', ['test/softmetal/build.sh', double], { ...quiet, env: { ...process.env, ...(name === 'tsan' ? { SOFTMETAL_SANITIZE: 'thread' } : {}) } });
   const softmetalOptions = softmetal ? ['-DWEIGHTNORM_SOFTMETAL=ON', `-DWEIGHTNORM_SOFTMETAL_DIRECTORY=${double}`] : [];
   // Optimised as little as debugging needs and no less: kernels without optimisation would take hours.
-  const options = ['-DCMAKE_BUILD_TYPE=Sanitize', '-DCMAKE_CXX_FLAGS_SANITIZE=-O1', `-DWEIGHTNORM_SANITIZE=${kinds}`, `-DCMAKE_CXX_COMPILER=${compiler}`];
-  run('cmake', ['-S', '.', '-B', directory, ...options, ...cmake, ...softmetalOptions], quiet);
-  run('cmake', ['--build', directory, '--parallel', process.env.JOBS ?? '2', ...targets.flatMap((target) => ['--target', target])], quiet);
+  const options = ['-DCMAKE_BUILD_TYPE=Sanitize', '-DCMAKE_CXX_FLAGS_SANITIZE=-O1', `-DWEIGHTNORM_SANITIZE=${kinds}`];
+  configure(directory, [...options, ...cmake, ...softmetalOptions], compiler);
+  compile(directory, targets);
   return directory;
 }
 

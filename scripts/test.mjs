@@ -2,8 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { compile, configure } from './cmake.mjs';
 import { ensureBuilt } from './ensure-built.mjs';
-import { root, run, tool } from './run.mjs';
+import { root, tool } from './run.mjs';
 
 await ensureBuilt();
 
@@ -19,8 +20,8 @@ const filters = process.argv.slice(2);
 if (filters.length === 0) {
   if (has('cmake')) {
     const build = path.join('build', 'native');
-    run('cmake', ['-S', '.', '-B', build, '-DCMAKE_BUILD_TYPE=Release'], { stdio: ['ignore', 'ignore', 'inherit'] });
-    run('cmake', ['--build', build, '--parallel', '2'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    configure(build, ['-DCMAKE_BUILD_TYPE=Release']);
+    compile(build);
     attempt('native tests', 'ctest', ['--test-dir', build, '--output-on-failure', '--verbose']);
   } else {
     console.log('native tests left out: they need cmake (apt-get install cmake, brew install cmake)');

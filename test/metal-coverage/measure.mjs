@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { compile, configure } from '../../scripts/cmake.mjs';
 import { root, run } from '../../scripts/run.mjs';
 import { Counts, collect } from './lines.mjs';
 import { parts } from './parts.mjs';
@@ -28,14 +29,11 @@ export function hashOf(...names) {
 /** What the outcome of a native test depends on. */
 export const inputs = ['native', 'test/softmetal', 'test/apple/include', 'test/metal-coverage', 'CMakeLists.txt', 'sources.json', 'scripts/embed-kernels.mjs'];
 
-function compile() {
-  const quiet = { stdio: ['ignore', 'ignore', 'inherit'] };
-  const compiler = process.env.SOFTMETAL_CLANG ?? 'clang++-19';
-  run('bash', ['test/softmetal/build.sh'], quiet);
-  const options = ['-DWEIGHTNORM_SOFTMETAL=ON', '-DWEIGHTNORM_COVERAGE=ON', `-DCMAKE_CXX_COMPILER=${compiler}`, '-DCMAKE_BUILD_TYPE=Release'];
-  run('cmake', ['-S', '.', '-B', build, ...options], quiet);
-  const targets = ['--target', 'native_metal', '--target', 'native_metal_kernels'];
-  run('cmake', ['--build', build, ...targets, '--parallel', process.env.JOBS ?? '2'], quiet);
+function buildPrograms() {
+  run('bash', ['test/softmetal/build.sh'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const options = ['-DWEIGHTNORM_SOFTMETAL=ON', '-DWEIGHTNORM_COVERAGE=ON', '-DCMAKE_BUILD_TYPE=Release'];
+  configure(build, options, process.env.SOFTMETAL_CLANG ?? 'clang++-19');
+  compile(build, ['native_metal', 'native_metal_kernels']);
 }
 
 /** Runs one part in a folder of its own and collects what it counted. */
@@ -73,7 +71,7 @@ export async function measure() {
       const stored = JSON.parse(readFileSync(store, 'utf8'));
       if (stored.key === key) return fromJson(stored.counts);
     }
-    if (!compiled) compile();
+    if (!compiled) buildPrograms();
     compiled = true;
     const counts = await measurePart(part);
     writeFileSync(store, JSON.stringify({ key, counts: toJson(counts) }));

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { models } from './streaming/subjects.mjs';
-import { table } from './streaming/table.mjs';
+import { range, table } from './streaming/table.mjs';
 
 const require = createRequire(import.meta.url);
 const { describeMachine } = require('../dist/cli/bench/machine.js');
@@ -53,8 +53,6 @@ function measure(model, count) {
   return JSON.parse(stdout);
 }
 
-/** Median and quartiles. */
-const range = ({ median, low, high }) => `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 const kibibytes = (bytes) => `${(bytes / 1024).toFixed(0)} KiB`;
 
 function* text(row) {

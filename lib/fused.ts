@@ -4,7 +4,7 @@ import { nativeOf, type Tensor, wrap, wrapOne } from './tensor.js';
 export type ActivationKind = 'none' | 'leakyRelu' | 'relu' | 'elu' | 'gelu' | 'silu' | 'sigmoid' | 'tanh' | 'snake' | 'exp' | 'sin' | 'pow';
 
 /** @internal Activation codes of the add-on (core::Act). */
-export const activationKinds: Readonly<Record<ActivationKind, number>> = {
+const activationKinds: Readonly<Record<ActivationKind, number>> = {
   none: 0,
   leakyRelu: 1,
   relu: 2,
@@ -75,13 +75,13 @@ export function linearFused(
 // Read by the add-on during the call.
 const numbers: ConvNumbers = new Float64Array(20);
 
-/** Writes an activation's numbers from `at` on; returns its alpha. */
-function writeActivation(at: number, spec: ActivationSpec | undefined): NativeTensor | null {
+/** @internal Writes an activation's kind, parameter and log-scale flag to `to` from `at` on; returns its alpha. */
+export function writeActivation(to: Float64Array, at: number, spec: ActivationSpec | undefined): NativeTensor | null {
   const kind = spec ? activationKinds[spec.kind] : 0;
-  numbers[at] = kind;
+  to[at] = kind;
   if (!spec || kind === 0) return null;
-  numbers[at + 1] = spec.param ?? 0;
-  numbers[at + 2] = spec.logScale ? 1 : 0;
+  to[at + 1] = spec.param ?? 0;
+  to[at + 2] = spec.logScale ? 1 : 0;
   return maybe(spec.alpha, 'alpha');
 }
 
@@ -98,8 +98,8 @@ export function convFused(x: Tensor, weight: Tensor, bias: Tensor | null | undef
       maybe(fusion.scale, 'scale'),
       maybe(fusion.residual, 'residual'),
       maybe(fusion.running, 'running'),
-      writeActivation(14, fusion.pre),
-      writeActivation(17, fusion.post),
+      writeActivation(numbers, 14, fusion.pre),
+      writeActivation(numbers, 17, fusion.post),
       numbers,
     ),
     x.device,

@@ -6,7 +6,7 @@ const options = JSON.parse(process.argv[2]);
 const { model: name, threads, chunk, rounds, streams, seconds } = options;
 // Read when the library is loaded.
 process.env.WEIGHTNORM_NUM_THREADS = String(threads);
-const { audio, Device } = await import('../../dist/index.mjs');
+const { Device } = await import('../../dist/index.mjs');
 const { summarize } = (await import('../../dist/cli/bench/statistics.js')).default;
 const device = Device.get(options.device);
 
@@ -43,7 +43,7 @@ const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.min(list.leng
 
 /** What a frame costs in pieces, beside all frames at once: paired rounds. */
 async function cost(algorithm) {
-  const model = await vocoder(audio, name, { device, algorithm });
+  const model = await vocoder(name, { device, algorithm });
   const mel = spectrogram(model.config.num_mels, options.frames);
   const pieces = piecesOf(mel, chunk);
   const expected = await model.synthesize(mel);
@@ -186,7 +186,7 @@ async function aborted(model) {
 
 const row = { model: name, threads, device: options.device, simulated: device.info.simulated };
 for (const algorithm of ['auto', 'direct']) row[algorithm] = await cost(algorithm);
-const model = await vocoder(audio, name, { device, algorithm: 'auto' });
+const model = await vocoder(name, { device, algorithm: 'auto' });
 row.lookaheadFrames = model.stream().lookahead;
 row.firstAudioMs = await firstAudio(model);
 row.memory = await memory(model);

@@ -1,36 +1,13 @@
 // The vocoders whose streams are measured, and what is pushed into them.
 
-const dilations = [1, 3, 5];
-
-/** HiFi-GAN's own configurations; the bundled voice is V2. */
-const configs = {
-  v1: {
-    resblock: '1',
-    upsample_rates: [8, 8, 2, 2],
-    upsample_kernel_sizes: [16, 16, 4, 4],
-    upsample_initial_channel: 512,
-    resblock_kernel_sizes: [3, 7, 11],
-    resblock_dilation_sizes: [dilations, dilations, dilations],
-  },
-  v3: {
-    resblock: '2',
-    upsample_rates: [8, 8, 4],
-    upsample_kernel_sizes: [16, 16, 8],
-    upsample_initial_channel: 256,
-    resblock_kernel_sizes: [3, 5, 7],
-    resblock_dilation_sizes: [
-      [1, 2],
-      [2, 6],
-      [3, 12],
-    ],
-  },
-};
-
+/** The bundled voice is V2. */
 export const models = ['voice', 'v1', 'v3'];
 
-export async function vocoder(audio, model, options) {
-  if (model === 'voice') return audio.HifiGan.load(new URL('../../examples/voice', import.meta.url).pathname, options);
-  return new audio.HifiGan(configs[model], options);
+export async function vocoder(model, options) {
+  // Not before it is wanted: the library reads the environment when it is loaded.
+  const { audio } = await import('../../dist/index.mjs');
+  const { bundledVoice, vocoderConfigs } = (await import('../../dist/cli/bench/cases.js')).default;
+  return model === 'voice' ? audio.HifiGan.load(bundledVoice, options) : new audio.HifiGan(vocoderConfigs[model.toUpperCase()], options);
 }
 
 /** A spectrogram of speech-like values. */

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 
 const names = { voice: 'the bundled voice (V2)', v1: 'V1', v3: 'V3' };
-const range = ({ median, low, high }) => `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+/** Median and quartiles. */
+export const range = ({ median, low, high }) => `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 
 function* cells({ model, threads, auto, direct, firstAudioMs, many }) {
   yield names[model];

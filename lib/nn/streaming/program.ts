@@ -1,4 +1,4 @@
-import { activationKinds, maybe } from '../../fused.js';
+import { maybe, writeActivation } from '../../fused.js';
 import { addon, type NativePush, type NativeTemplate, type NativeTensor } from '../../native.js';
 import { nativeOf, type Tensor, wrapOne } from '../../tensor.js';
 import { AnyConvNode } from './conv-node.js';
@@ -99,13 +99,13 @@ export class StreamProgram {
       [numbers[place + 5], numbers[place + 7], numbers[place + 9]] = window;
       if (outScale !== undefined) numbers[place + 12] = outScale;
       if (scalePerInput) numbers[place + 13] = (numbers[place + 13] as number) | 2;
-      let spot = at + activations;
-      for (const spec of [pre, post]) {
-        numbers[spot++] = activationKinds[spec?.kind ?? 'none'];
-        numbers[spot++] = spec?.param ?? 0;
-        numbers[spot++] = Number(spec?.logScale ?? false);
-      }
-      tensors.push(nativeOf(weight, 'weight'), maybe(bias, 'bias'), maybe(scale, 'scale'), maybe(pre?.alpha, 'alpha'), maybe(post?.alpha, 'alpha'));
+      tensors.push(
+        nativeOf(weight, 'weight'),
+        maybe(bias, 'bias'),
+        maybe(scale, 'scale'),
+        writeActivation(numbers, at + activations, pre),
+        writeActivation(numbers, at + activations + 3, post),
+      );
       return operands;
     });
     const made = addon.stream(x, before, numbers, tensors, ++this.#pushes > 1);

@@ -134,10 +134,6 @@ bool fastMath() {
   return isSet("SOFTMETAL_FAST_MATH");
 }
 
-double worse(double worst, double value) {
-  return std::isnan(value) ? INFINITY : std::max(worst, value);
-}
-
 double ulpsApart(double got, double want, DType dtype) {
   if (std::isnan(got) && std::isnan(want)) return 0;
   const double most = dtype == DType::kFloat16 ? 65520 : dtype == DType::kFloat32 ? 3.4028235677973366e38 : 3.3961775292304601e38;

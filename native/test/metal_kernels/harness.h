@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../worse.h"
 #include "core/backend.h"
 #include "core/prepare.h"
 
@@ -37,8 +38,6 @@ std::vector<uint8_t> readBytes(const Tensor& tensor);
 float roundTo(float x, DType dtype);
 // The distance of neighbouring values of dtype around x, never less than around its smallest normal number.
 double ulp(double x, DType dtype);
-// The larger of both; infinity for NaN.
-double worse(double worst, double value);
 // Units in the last place between the stored `got` and `want`; 0 where both are NaN, infinite where one is. Where subnormals are
 // flushed, a 0 for a subnormal counts as right.
 double ulpsApart(double got, double want, DType dtype);

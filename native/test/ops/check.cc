@@ -62,10 +62,6 @@ double ulp(double x, DType dtype) {
   return std::ldexp(1.0, exponent - digits + 1);
 }
 
-double worse(double worst, double value) {
-  return std::isnan(value) ? INFINITY : std::max(worst, value);
-}
-
 double ulpsApart(float got, double want, DType dtype) {
   const double largest = dtype == DType::kFloat16 ? 65520 : 0x1.ffffffp127;
   if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got) ? 0 : INFINITY;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../testing.h"
+#include "../worse.h"
 #include "core/ops.h"
 #include "cpu/pool.h"
 
@@ -36,9 +37,6 @@ Shape randomShape(Random& random, int64_t largest);
 double ulp(double x, DType dtype = DType::kFloat32);
 // |got − want| in ulps of want; 0 where both are NaN or the same infinity; infinite where one is.
 double ulpsApart(float got, double want, DType dtype = DType::kFloat32);
-
-// The larger of both; infinity for NaN.
-double worse(double worst, double value);
 
 // Kept index (row-major) of each element under a mask of reduced axes.
 std::vector<int64_t> keptIndices(const Shape& shape, uint32_t reduce);

@@ -35,6 +35,14 @@ static std::string violationOf(const char* kernel, const Encode& encode) {
 static void dispatchOne(id<MTLComputeCommandEncoder> encoder) {
   [encoder dispatchThreadgroups:MTLSizeMake(1, 1, 1) threadsPerThreadgroup:MTLSizeMake(16, 1, 1)];
 }
+// One compute pass of its own, with the buffer at index 0.
+static void encodeOn(id<MTLCommandBuffer> commands, id<MTLComputePipelineState> pipeline, id<MTLBuffer> buffer) {
+  id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
+  [encoder setComputePipelineState:pipeline];
+  [encoder setBuffer:buffer offset:0 atIndex:0];
+  dispatchOne(encoder);
+  [encoder endEncoding];
+}
 
 TEST(set_bytes_limits) {
   const std::vector<char> bytes(5000);
@@ -321,11 +329,7 @@ TEST(unretained_references_must_outlive_the_work) {
       id<MTLCommandBuffer> commands = retained ? [queue commandBuffer] : [queue commandBufferWithUnretainedReferences];
       @autoreleasepool {
         id<MTLBuffer> buffer = gpu::emptyBuffer(256);
-        id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
-        [encoder setComputePipelineState:pipeline];
-        [encoder setBuffer:buffer offset:0 atIndex:0];
-        dispatchOne(encoder);
-        [encoder endEncoding];
+        encodeOn(commands, pipeline, buffer);
       }
       [commands commit];
       [commands waitUntilCompleted];
@@ -342,14 +346,10 @@ TEST(unretained_references_must_outlive_the_completion) {
   for (int kept = 0; kept < 2; kept++) {
     @autoreleasepool {
       id<MTLCommandBuffer> commands = [queue commandBufferWithUnretainedReferences];
-      id<MTLBuffer> held = nil;
+      __attribute__((objc_precise_lifetime, unused)) id<MTLBuffer> held = nil;
       @autoreleasepool {
         id<MTLBuffer> buffer = gpu::emptyBuffer(256);
-        id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
-        [encoder setComputePipelineState:pipeline];
-        [encoder setBuffer:buffer offset:0 atIndex:0];
-        dispatchOne(encoder);
-        [encoder endEncoding];
+        encodeOn(commands, pipeline, buffer);
         [commands commit];
         [commands waitUntilScheduled];
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -372,11 +372,7 @@ TEST(residency_sets_of_a_queue_are_counted) {
   const auto bindings = [&] {
     softmetal_reset_counters();
     id<MTLCommandBuffer> commands = [queue commandBuffer];
-    id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
-    [encoder setComputePipelineState:pipeline];
-    [encoder setBuffer:buffer offset:0 atIndex:0];
-    dispatchOne(encoder);
-    [encoder endEncoding];
+    encodeOn(commands, pipeline, buffer);
     [commands commit];
     [commands waitUntilCompleted];
     char json[65536];

@@ -1,7 +1,9 @@
 // `npm run bench`: builds what is missing, fetches onnxruntime where it is asked for, then runs `weightnorm bench`.
-// `npm run bench -- roofline` counts under the software Metal instead, `npm run bench -- streaming` measures streams.
+// `npm run bench -- roofline` counts under the software Metal instead, `npm run bench -- streaming` measures streams,
+// `npm run bench -- kernels [threads [frames [direct|auto [filter]]]]` single convolutions beside this processor's peak, without Node.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { compile, configure } from './cmake.mjs';
 import { ensureBuilt } from './ensure-built.mjs';
 import { root, run } from './run.mjs';
 
@@ -22,6 +24,11 @@ await ensureBuilt();
 if (args[0] === 'roofline') {
   run(process.execPath, ['scripts/build-softmetal.mjs'], { stdio: ['inherit', 2, 'inherit'] });
   run(process.execPath, ['bench/roofline.mjs', ...args.slice(1)]);
+} else if (args[0] === 'kernels') {
+  const build = path.join('build', 'native');
+  configure(build, ['-DCMAKE_BUILD_TYPE=Release']);
+  compile(build, ['conv_bench']);
+  run(path.join(build, 'conv_bench'), args.slice(1));
 } else if (args[0] === 'streaming') {
   run(process.execPath, ['bench/streaming.mjs', ...args.slice(1)]);
 } else {

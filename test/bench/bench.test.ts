@@ -34,7 +34,7 @@ async function bench(...args: string[]) {
 const variants = {
   ops: ['op', 'copy', 'norm', 'backward'],
   layers: ['live', 'folded', 'written', 'once'],
-  vocoder: ['live', 'folded', 'written'],
+  vocoder: ['live', 'folded', 'direct', 'written'],
 } as const;
 const families = { ops: ['Linear', 'Conv1d', 'Conv2d'], layers: ['Linear', 'Conv1d', 'Conv2d'], vocoder: ['HiFi-GAN'] } as const;
 const siblings = {
@@ -45,6 +45,7 @@ const siblings = {
   ],
   vocoder: [
     ['live', 'folded'],
+    ['direct', 'folded'],
     ['written', 'folded'],
   ],
 } as const;

@@ -59,11 +59,12 @@ test('the Python scripts compile', () => {
   for (const { failed, error } of rows) expect([failed, error < 1e-5]).toEqual([undefined, true]);
 });
 
-(onnxruntime ? test : test.skip)('onnxruntime computes what we compute, and stands beside live and folded', async () => {
+(onnxruntime ? test : test.skip)('onnxruntime computes what we compute, and stands beside live, folded and direct', async () => {
   const rows = await rowsAgainst('onnxruntime');
   for (const { by, failed, error } of rows) if (by === 'onnxruntime') expect([failed, error < 1e-5]).toEqual([undefined, true]);
   const beside = rows.flatMap((row) =>
     row.comparisons.filter(({ to }) => to.by === 'onnxruntime').map(({ to }) => `${row.suite} ${row.variant} ${to.variant}`),
   );
-  expect(new Set(beside)).toEqual(new Set(['ops op op', 'layers live folded', 'layers folded folded', 'vocoder live folded', 'vocoder folded folded']));
+  const vocoders = ['live', 'folded', 'direct'].map((variant) => `vocoder ${variant} folded`);
+  expect(new Set(beside)).toEqual(new Set(['ops op op', 'layers live folded', 'layers folded folded', ...vocoders]));
 });

@@ -145,7 +145,7 @@ function vocoder(name: string, config: HifiGanConfig, frames: number, model?: st
     padding: [],
     dilation: [],
     groups: 1,
-    variants: ['live', 'folded', 'written'],
+    variants: ['live', 'folded', 'direct', 'written'],
     config,
     ...(model && { model }),
   };

@@ -78,13 +78,14 @@ async function check({ subject, row, identity }: Entry, workload: Workload): Pro
 function comparable(own: Identity, other: Identity, all: readonly Entry[]): boolean {
   const siblings: Partial<Record<Variant, Variant>> = {
     live: 'folded',
+    direct: 'folded',
     op: 'copy',
     written: all.some(({ identity }) => identity.variant === 'once') ? 'once' : 'folded',
   };
   if (other.by === 'weightnorm') return siblings[own.variant] === other.variant;
   if (own.variant === other.variant) return true;
   const hasLive = all.some(({ identity }) => identity.by === other.by && identity.variant === 'live');
-  return own.variant === 'live' && other.variant === 'folded' && !hasLive;
+  return other.variant === 'folded' && (own.variant === 'direct' || (own.variant === 'live' && !hasLive));
 }
 
 function rateOf(item: Case, variant: Variant, milliseconds: number): Row['rate'] | undefined {

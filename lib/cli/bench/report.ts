@@ -8,9 +8,10 @@ export type Size = 'smallest' | 'default' | 'all';
 /**
  * What is timed. `op`: w from v and g; `backward` and `norm` beside it; `copy`: v copied, the same least traffic as `op`.
  * `live`: forward with weight norm; `folded`: forward with a plain weight. Both queue several forwards and wait once.
+ * `direct`: folded, with `algorithm: 'direct'`.
  * `once`: a folded forward, waited for; `written`: the same with live weight norm, after every g and v was written.
  */
-export type Variant = 'op' | 'backward' | 'norm' | 'copy' | 'live' | 'folded' | 'once' | 'written';
+export type Variant = 'op' | 'backward' | 'norm' | 'copy' | 'live' | 'folded' | 'direct' | 'once' | 'written';
 
 export type Family = 'Linear' | 'Conv1d' | 'Conv2d' | 'ConvTranspose1d' | 'HiFi-GAN';
 

@@ -182,17 +182,22 @@ export class Workload {
     const { item, device } = this;
     const config = item.config ?? fail('ERR_ARGUMENT', 'a vocoder needs its config');
     const live = item.model ? await HifiGan.load(item.model, { device }) : new HifiGan(config, { device });
-    const folded = new HifiGan(config, { device, init: 'zeros' });
-    this.#modules.push(live, folded);
+    this.#modules.push(live);
     this.#state = new Map(live.stateDict());
-    folded.loadStateDict(new Map(this.#state));
-    foldWeightNorm(folded);
+    const [folded, direct] = (['auto', 'direct'] as const).map((algorithm) => {
+      const model = new HifiGan(config, { device, init: 'zeros', algorithm });
+      this.#modules.push(model);
+      model.loadStateDict(new Map(this.#state));
+      foldWeightNorm(model);
+      return model;
+    }) as [HifiGan, HifiGan];
     const mel = this.#own(device.randn(item.x, { seed: 3 }));
     this.#state.set('mel', mel);
     this.#expected = await expectedWaveform(live, mel);
     const variants: Partial<Record<Variant, () => Subject>> = {
       live: () => this.#awaited('live', () => live.forward(mel)),
       folded: () => this.#awaited('folded', () => folded.forward(mel)),
+      direct: () => this.#awaited('direct', () => direct.forward(mel)),
       written: () => this.#awaited('written', () => live.forward(mel), live),
     };
     return item.variants.map((variant) => (variants[variant] as () => Subject)());

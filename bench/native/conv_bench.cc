@@ -70,6 +70,7 @@ struct Layer {
   int64_t inputs, outputs, kernel, length;
   int64_t stride = 1, dilation = 1, groups = 1;
   bool transposed = false;
+  int64_t height = 1, kernelHeight = 1;  // of a Conv2d, which is padded to its own size in both axes
 };
 
 using Blocks = std::vector<std::pair<int64_t, std::vector<int64_t>>>;
@@ -112,16 +113,21 @@ Result measure(const Layer& l, bool direct, cpu::Pool& pool) {
   op.padBegin[1] = op.padEnd[1] = l.transposed ? (l.kernel - l.stride) / 2 : span / 2;
   const int64_t out =
       l.transposed ? (l.length - 1) * l.stride - 2 * op.padBegin[1] + l.kernel : (l.length + 2 * op.padBegin[1] - span - 1) / l.stride + 1;
-  op.x = randomTensor({1, l.inputs, l.length}, random);
-  op.weight = l.transposed ? randomTensor({l.inputs, l.outputs / l.groups, l.kernel}, random)
-                           : randomTensor({l.outputs, l.inputs / l.groups, l.kernel}, random);
+  op.padBegin[0] = op.padEnd[0] = (l.kernelHeight - 1) / 2;
+  const auto shape = [&](int64_t first, int64_t second, int64_t rows, int64_t columns) {
+    return l.height > 1 ? core::Shape{first, second, rows, columns} : core::Shape{first, second, columns};
+  };
+  op.x = randomTensor(shape(1, l.inputs, l.height, l.length), random);
+  op.weight = l.transposed ? randomTensor(shape(l.inputs, l.outputs / l.groups, l.kernelHeight, l.kernel), random)
+                           : randomTensor(shape(l.outputs, l.inputs / l.groups, l.kernelHeight, l.kernel), random);
   op.bias = randomTensor({l.outputs}, random);
   op.scale = randomTensor({l.transposed ? l.inputs : l.outputs}, random);
   op.scalePerInput = l.transposed;
   op.pre = {core::Act::kLeakyRelu, 0.1f, false, {}};
-  op.y = empty({1, l.outputs, out});
+  op.y = empty(shape(1, l.outputs, l.height, out));
   const double time = best([&] { cpu::conv(op, pool); });
-  const double work = 2.0 * static_cast<double>(l.inputs / l.groups * l.outputs * l.kernel * (l.transposed ? l.length : out));
+  const double work = 2.0 * static_cast<double>(l.inputs / l.groups * l.outputs * l.kernelHeight * l.kernel * l.height *
+                                                (l.transposed ? l.length : out));
   return {l, time, work / time * 1e-9};
 }
 
@@ -143,6 +149,8 @@ int main(int argc, char** argv) {
   layers.push_back({"pointwise", 192, 192, 1, 4096});
   layers.push_back({"depthwise", 256, 256, 7, 2048, 1, 1, 256});
   layers.push_back({"grouped", 256, 256, 41, 2048, 4, 1, 16});
+  for (const int64_t n : {32, 64, 128, 256}) layers.push_back({"Conv2d 3x3", n, n, 3, 32, 1, 1, 1, false, 32, 3});
+  layers.push_back({"Conv2d 3x9 of 128", 32, 32, 9, 257, 2, 1, 1, false, 128, 3});
   double top = 0;
   std::vector<Result> results;
   for (const Layer& l : layers) {

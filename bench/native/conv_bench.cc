@@ -126,8 +126,8 @@ Result measure(const Layer& l, bool direct, cpu::Pool& pool) {
   op.pre = {core::Act::kLeakyRelu, 0.1f, false, {}};
   op.y = empty(shape(1, l.outputs, l.height, out));
   const double time = best([&] { cpu::conv(op, pool); });
-  const double work = 2.0 * static_cast<double>(l.inputs / l.groups * l.outputs * l.kernelHeight * l.kernel * l.height *
-                                                (l.transposed ? l.length : out));
+  const double work =
+      2.0 * static_cast<double>(l.inputs / l.groups * l.outputs * l.kernelHeight * l.kernel * l.height * (l.transposed ? l.length : out));
   return {l, time, work / time * 1e-9};
 }
 

@@ -13,6 +13,9 @@ namespace weightnorm::cpu {
 namespace {
 
 constexpr int64_t kLargestDilation = 16;
+constexpr int64_t kLargestImageDilation = 2;   // such tiles carry a non-finite value no further than neighbours may see it
+constexpr int64_t kLargestMargin = 8;          // input rows
+constexpr int64_t kLargestImage = 512 * 1024;  // floats of transformed rows
 
 class WinogradRun {
  public:
@@ -20,11 +23,15 @@ class WinogradRun {
       : op_(op), pool_(pool), s_(op, pool.threads()), weights_(packWinograd(op, s_, pool)), operands_(op) {
     offsets_.reserve(static_cast<size_t>(s_.terms()));
     for (int64_t i = 0; i < s_.inputs; ++i) {
-      for (int64_t g = 0; g < s_.tapGroups; ++g) offsets_.push_back(static_cast<int32_t>(i * s_.planeStride + g * s_.dilation));
+      for (int64_t r = 0; r < s_.kernelRows; ++r) {
+        for (int64_t g = 0; g < s_.tapGroups; ++g)
+          offsets_.push_back(static_cast<int32_t>(i * s_.planeStride + r * s_.rowDilation * s_.pitch + g * s_.dilation));
+      }
     }
     transformedFloats_ = s_.points * s_.pointStride;
-    lineFloats_ = winogradLine(s_.dilation, s_.shifted);
-    streamFloats_ = winogradStreams(s_.dilation, s_.shifted);
+    const int64_t longest = std::max(s_.shifted, s_.positions);
+    lineFloats_ = winogradLine(s_.dilation, longest);
+    streamFloats_ = winogradStreams(s_.dilation, longest);
     sumFloats_ = s_.points * s_.rows * s_.positions;
   }
 
@@ -43,34 +50,54 @@ class WinogradRun {
   }
 
  private:
-  // A chunk of positions of one image and group.
+  // A chunk of positions of one image and group: a part of its row, or some of its rows.
   struct Chunk {
     int64_t image, group;
-    int64_t start, count;        // outputs
+    int64_t firstRow, rows;      // outputs
+    int64_t start, count;        // outputs of each row
     int64_t positions, shifted;  // the last chunk may need fewer than the plan's
   };
 
   Chunk chunkAt(int64_t index) const {
     Chunk c{};
-    c.start = index % s_.chunks * s_.used * kTileOutputs;
+    const int64_t at = index % s_.chunks;
     c.group = index / s_.chunks % s_.groups;
     c.image = index / s_.chunks / s_.groups;
+    if (image()) {
+      c.firstRow = at * s_.chunkRows;
+      c.rows = std::min(s_.chunkRows, s_.height - c.firstRow);
+      c.count = s_.length;
+      c.positions = roundUp((c.rows - 1) * s_.pitch + s_.used, s_.lanes);
+      c.shifted = s_.shifted;
+      return c;
+    }
+    c.rows = 1;
+    c.start = at * s_.used * kTileOutputs;
     c.count = std::min(s_.used * kTileOutputs, s_.length - c.start);
     c.positions = std::min(s_.positions, roundUp(divideUp(c.count, kTileOutputs * s_.dilation) * s_.dilation, s_.lanes));
     c.shifted = roundUp(c.positions + (s_.tapGroups - 1) * s_.dilation, s_.lanes);
     return c;
   }
 
-  // V of a chunk; scratch for a line and its streams.
+  bool image() const { return op_.x.shape.rank() == 4; }
+
+  // V of a chunk; scratch for a line and its streams. Rows are written in whole vectors, upwards: the next repairs what they overwrite.
   void transform(const Chunk& chunk, float* transformed, float* line) const {
     for (int64_t i = 0; i < s_.inputs; ++i) {
-      GatherRow row = operands_.input(chunk.image, chunk.group * s_.inputs + i, 0);
-      row.start = chunk.start - op_.padBegin[1];
-      row.count = winogradLine(s_.dilation, chunk.shifted);
-      row.out = line;
-      get_convKernels().gather(row);
-      get_winogradKernels().input(line, s_.dilation, s_.points, chunk.shifted, line + lineFloats_, transformed + i * s_.planeStride,
-                                  s_.pointStride);
+      float* v = transformed + i * s_.planeStride;
+      for (int64_t r = 0; r < chunk.rows + s_.margin(); ++r, v += s_.pitch) {
+        const int64_t from = image() ? paddedIndex(op_.padMode, chunk.firstRow + r - op_.padBegin[0], op_.x.shape[2]) : 0;
+        if (from < 0) {
+          for (int j = 0; j < s_.points; ++j) std::fill_n(v + j * s_.pointStride, chunk.shifted, 0.0f);
+          continue;
+        }
+        GatherRow row = operands_.input(chunk.image, chunk.group * s_.inputs + i, from);
+        row.start = chunk.start - op_.padBegin[1];
+        row.count = winogradLine(s_.dilation, chunk.shifted);
+        row.out = line;
+        get_convKernels().gather(row);
+        get_winogradKernels().input(line, s_.dilation, s_.points, chunk.shifted, line + lineFloats_, v, s_.pointStride);
+      }
     }
   }
 
@@ -85,7 +112,10 @@ class WinogradRun {
       products(transformed, channel, rows, chunk.positions, sums);
       for (int r = 0; r < rows; ++r) {
         get_winogradKernels().output(sums + r * s_.positions, rows * s_.positions, s_.dilation, s_.points, chunk.positions, streams, line);
-        get_convKernels().finish(operands_.output(chunk.image, channel + r, chunk.start, line, chunk.count));
+        for (int64_t y = 0; y < chunk.rows; ++y) {
+          const int64_t element = (chunk.firstRow + y) * s_.length + chunk.start;
+          get_convKernels().finish(operands_.output(chunk.image, channel + r, element, line + y * s_.pitch * kTileOutputs, chunk.count));
+        }
       }
       row += rows;
     }
@@ -107,7 +137,7 @@ class WinogradRun {
   const WinogradPlan s_;
   const float* weights_;  // packed before the operands ask for the scale, which that may compute
   const ConvOperands operands_;
-  std::vector<int32_t> offsets_;  // of each (input channel, tap group) within a point
+  std::vector<int32_t> offsets_;  // of each (input channel, kernel row, tap group) within a point
   int64_t transformedFloats_, lineFloats_, streamFloats_, sumFloats_;
 };
 
@@ -117,18 +147,31 @@ class WinogradRun {
 // transformed. The transforms' costs are measured. Accuracy needs no bound on the width: sums are blocked, so the error stays below
 // 0.6 of the layer tolerance from 16 to 1024 channels and from 3 to 41 taps.
 bool winogradServes(const core::ConvOp& op) {
-  if (op.direct || op.transposed || op.x.shape.rank() != 3 || op.stride[1] != 1) return false;
-  const int64_t kernel = op.weight.shape[2], dilation = op.dilation[1], length = op.y.shape[2];
-  if (kernel < 3 || dilation > kLargestDilation) return false;
+  if (op.direct || op.transposed || op.stride[0] != 1 || op.stride[1] != 1) return false;
+  const bool image = op.x.shape.rank() == 4;
+  const int last = image ? 3 : 2;
+  const int64_t kernel = op.weight.shape[last], dilation = op.dilation[1], length = op.y.shape[last];
+  if (kernel < 3 || dilation > (image ? kLargestImageDilation : kLargestDilation)) return false;
   const int64_t inputs = op.x.shape[1] / op.groups, outputs = op.y.shape[1] / op.groups;
   const int points = kernel == 3 ? 6 : 7;
-  const int64_t products = divideUp(kernel, tapsOf(points)) * points;
+  const int64_t tapGroups = divideUp(kernel, tapsOf(points)), products = tapGroups * points;
   const int64_t perChannel = dilation == 1 ? 25 : 42;
-  const int64_t transforms = (inputs + outputs) * (points == 6 ? perChannel : perChannel * 9 / 5);
+  const int64_t transform = points == 6 ? perChannel : perChannel * 9 / 5;
   const int64_t lanes = get_convKernels().lanes;
   const int64_t positions = divideUp(length, kTileOutputs * dilation) * dilation;
-  const int64_t transformed = divideUp(positions, lanes) * (inputs * outputs * products / 2 + transforms);
-  return positions >= 2 * lanes && transformed < divideUp(length, lanes) * inputs * outputs * kernel / 2;
+  const int64_t vectors = divideUp(positions, lanes);
+  if (!image) {
+    const int64_t transformed = vectors * (inputs * outputs * products / 2 + (inputs + outputs) * transform);
+    return positions >= 2 * lanes && transformed < divideUp(length, lanes) * inputs * outputs * kernel / 2;
+  }
+  const int64_t kernelRows = op.weight.shape[2], height = op.y.shape[2], margin = (kernelRows - 1) * op.dilation[0];
+  const int64_t pitch = positions + (tapGroups - 1) * dilation;
+  // Rows that long, or that far apart, would leave the cache, and more of them be transformed twice than not.
+  if (margin > kLargestMargin || (2 * margin + 1) * pitch * points * inputs > kLargestImage) return false;
+  const int64_t all = divideUp(height * pitch, lanes);
+  const int64_t rows = 2 * height * divideUp(pitch, lanes);  // some twice, each with vectors that are not full
+  const int64_t transformed = all * (inputs * outputs * kernelRows * products / 2 + outputs * transform) + rows * inputs * transform;
+  return all >= 2 && transformed < divideUp(height * length, lanes) * inputs * outputs * kernelRows * kernel / 2;
 }
 
 void convWinograd(const core::ConvOp& op, Pool& pool) {

@@ -6,7 +6,7 @@
 namespace weightnorm::cpu {
 
 // Whether the Toom-Cook algorithm computes this convolution within the layer tolerance and faster than directly:
-// one axis, stride 1, not transposed, not `direct`, enough channels and length.
+// stride 1, not transposed, not `direct`, enough channels and length. The last axis is transformed; an image's rows are taken one by one.
 bool winogradServes(const core::ConvOp& op);
 
 // Runs a convolution that winogradServes; the same bits for any number of threads. Throws ERR_MEMORY.

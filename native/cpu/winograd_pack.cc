@@ -32,18 +32,19 @@ class WeightTransform {
       : s_(plan),
         weight_(bytesOf(op.weight)),
         dtype_(op.weight.dtype),
-        inputs_(std::clamp(kMixedFloats / (plan.kernel * plan.rows), int64_t{1}, plan.inputs)) {
+        lines_(plan.inputs * plan.kernelRows),
+        inputs_(std::clamp(kMixedFloats / (plan.kernel * plan.rows), int64_t{1}, lines_)) {
     winogradFactors(s_.points, factors_);
   }
 
   int64_t scratchFloats() const { return 2 * s_.rows * inputs_ * s_.kernel; }
 
   void operator()(int64_t channel, int rows, float* scratch, float* out) const {
-    for (int64_t i = 0; i < s_.inputs; i += inputs_) {
-      const int64_t inputs = std::min(inputs_, s_.inputs - i), count = inputs * s_.kernel;
+    for (int64_t i = 0; i < lines_; i += inputs_) {
+      const int64_t inputs = std::min(inputs_, lines_ - i), count = inputs * s_.kernel;
       float* const mixed = scratch + s_.rows * count;
       const float* from[kMostRows];
-      for (int r = 0; r < rows; ++r) from[r] = line((channel + r) * s_.inputs * s_.kernel + i * s_.kernel, count, scratch + r * count);
+      for (int r = 0; r < rows; ++r) from[r] = line((channel + r) * lines_ * s_.kernel + i * s_.kernel, count, scratch + r * count);
       get_convKernels().interleave(from, rows, count, mixed);
       get_winogradKernels().weights(mixed, inputs, s_.kernel, rows, factors_, s_.points, s_.terms() * rows, out + i * s_.tapGroups * rows);
     }
@@ -61,14 +62,15 @@ class WeightTransform {
   const WinogradPlan& s_;
   const std::byte* weight_;
   core::DType dtype_;
-  const int64_t inputs_;  // at a time
+  const int64_t lines_;   // taps of an input channel and kernel row, which are alike here
+  const int64_t inputs_;  // of these, at a time
   WinogradFactors factors_ = {};
 };
 
 }  // namespace
 
 const float* packWinograd(const core::ConvOp& op, const WinogradPlan& s, Pool& pool) {
-  const PackKey key{'w', s.rows, s.groups, s.inputs, s.outputs, s.kernel, static_cast<int64_t>(op.weight.dtype)};
+  const PackKey key{'w', s.rows, s.groups, s.inputs * s.kernelRows, s.outputs, s.kernel, static_cast<int64_t>(op.weight.dtype)};
   const int64_t perOutput = s.points * s.terms();
   return packed(op.weight, op.scale, key, s.groups * s.outputs * perOutput, [&](float* out, const auto& rowsRead) {
     const WeightTransform transform(op, s);

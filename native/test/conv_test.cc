@@ -182,6 +182,46 @@ void fastCases(const char* isa, int count, unsigned seed) {
   }
 }
 
+// Images that it serves, row by row: any kernel, few and many rows a chunk, rows of whole vectors and much shorter ones.
+void fastImages(const char* isa, int count, unsigned seed) {
+  cpu::Pool one(1), many(3);
+  std::mt19937 random(seed);
+  const auto range = [&](int64_t a, int64_t b) { return a + static_cast<int64_t>(random() % static_cast<uint64_t>(b - a + 1)); };
+  int served = 0;
+  for (int i = 0; i < count; ++i) {
+    Case c;
+    c.flat = false;
+    c.inputs = range(16, i % 4 == 0 ? 160 : 40);
+    c.outputs = range(24, 60);
+    c.kernel = {range(1, 4), random() % 2 ? 3 : range(4, 9)};
+    c.dilation = {range(1, 2), range(1, 2)};
+    c.size = {range(i % 4 == 0 ? 1 : 6, 40) + (c.kernel[0] - 1) * c.dilation[0],
+              range(i % 4 == 0 ? 3 : 24, i % 5 == 0 ? 150 : 60) + (c.kernel[1] - 1) * c.dilation[1]};
+    c.padBegin = {range(0, 3), range(0, 3)};
+    c.padEnd = {range(0, 3), range(0, 3)};
+    c.groups = range(1, 2);
+    c.batch = range(1, 2);
+    c.mode = static_cast<PadMode>(random() % 4);
+    c.dtype = static_cast<DType>(random() % 4 % 3);
+    c.mean = i % 3 == 0 ? 1.0f : 0.0f;
+    if (!c.valid()) continue;
+    ConvOp op = c.make(random);
+    addOptions(op, random);
+    served += cpu::winogradServes(op);
+    run(c, op, isa, one, many);
+  }
+  check(served > count / 2, std::string(isa) + ": the fast algorithm serves few of the images made for it");
+  for (const int64_t channels : {256, 1024}) {
+    for (const int64_t kernel : {3, 4}) {
+      Case c;
+      c.flat = false, c.inputs = channels, c.outputs = 64, c.kernel = {3, kernel}, c.size = {10, 34}, c.padBegin = c.padEnd = {1, 1};
+      ConvOp op = c.make(random);
+      check(cpu::winogradServes(op), c.str(isa) + ": not served");
+      run(c, op, isa, one, many);
+    }
+  }
+}
+
 // Images read in whole rows (kernels one column wide): narrow and wide, strided over rows, padded above and below.
 void columnKernels(const char* isa, int count, unsigned seed) {
   cpu::Pool one(1), many(3);
@@ -359,6 +399,7 @@ int main(int argc, char** argv) {
   onEveryIsa([&](cpu::simd::Isa isa) {
     randomCases(name(isa), count, seed + static_cast<unsigned>(isa));
     fastCases(name(isa), count / 8, seed);
+    fastImages(name(isa), count / 8, seed);
     columnKernels(name(isa), count / 8, seed);
     wholeVectorRows(name(isa));
     longReductions(name(isa));

@@ -14,7 +14,8 @@ std::vector<float> channelValues(const core::Tensor& tensor, int64_t count) {
   if (!tensor) return {};
   std::vector<float> values(static_cast<size_t>(tensor.size()));
   get_vecTable().convert(bytesOf(tensor), tensor.dtype, values.data(), core::DType::kFloat32, tensor.size());
-  if (values.size() == 1) values.assign(static_cast<size_t>(count), values[0]);
+  // A new vector: assign may free what a reference to its own element points to.
+  if (values.size() == 1) return std::vector<float>(static_cast<size_t>(count), values[0]);
   return values;
 }
 

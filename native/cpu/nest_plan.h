@@ -32,6 +32,8 @@ class NestPlan {
   // Above 1, partial sums of several tasks belong to one kept index.
   int64_t reducedBlocks() const { return reducedBlocks_; }
   int64_t tasks() const { return slices_ * keptBlocks_ * reducedBlocks_; }
+  // Whether each task is whole rows one after the other, each with its own kept index.
+  bool wholeRows() const { return count() == 2 && axis(1).reduced && reducedBlocks_ == 1; }
   // The most kept indices of one task.
   int64_t keptPerTask() const { return keptBlock_ * keptInside_; }
   Task task(int64_t index) const;

@@ -11,6 +11,9 @@ using Range = NestPlan::Range;
 // Reduced axes shorter than this, or kept ones, are made wider for the kernels by spreading per-index numbers.
 constexpr int64_t kShortAxis = 64;
 constexpr int64_t kSpread = 4096;
+// Rows that are summed and written one by one, and what a thread may reach quickly: its caches and a share of the common one.
+constexpr int64_t kLeastRow = 16, kMostRow = 4096;
+constexpr uint64_t kNearBytes = uint64_t{16} << 20;
 
 int64_t length(const Range& range) {
   return range.end - range.begin;
@@ -216,6 +219,11 @@ bool streams(uint64_t bytes) {
 
 const void* fetchable(const void* out, uint64_t bytes, int threads) {
   return !streams(bytes) && bytes >= static_cast<uint64_t>(threads) << 20 ? out : nullptr;
+}
+
+bool rowsInCache(const NestPlan& plan, uint64_t bytes, int tensors, int threads) {
+  return plan.wholeRows() && plan.reduced() >= kLeastRow && plan.reduced() <= kMostRow &&
+         bytes * static_cast<uint64_t>(tensors) <= static_cast<uint64_t>(threads) * kNearBytes;
 }
 
 NestSums::NestSums(const NestPlan& plan, Term term)

@@ -72,6 +72,25 @@ class NestSums {
 // Elements summed before they are written: few enough for the first-level cache.
 constexpr int64_t kPieceElements = 8192;
 
+// Whether all `tensors` of `bytes` stay near the threads that work on them, and their tasks are rows of a size that is best
+// summed and written one by one: no shorter than a vector, and three of them in a first-level cache.
+bool rowsInCache(const NestPlan& plan, uint64_t bytes, int tensors, int threads);
+
+// Leaves the rows of a task of whole rows to run(rows, kept), which returns how many it did, and each row that it stopped in
+// front of to visit(task).
+template <class Run, class Visit>
+void eachRow(const NestPlan& plan, NestPlan::Task task, const Run& run, const Visit& visit) {
+  const int64_t length = plan.reduced(), end = task.keptBegin + task.keptCount;
+  for (int64_t kept = task.keptBegin; kept < end; ++kept) {
+    kept += run(Block{kept * length, end - kept, length, length}, kept);
+    if (kept == end) return;
+    task.ranges[0] = {kept, kept + 1};
+    task.keptBegin = kept;
+    task.keptCount = 1;
+    visit(task);
+  }
+}
+
 // Kept indices finished by one thread at a time after partial sums.
 constexpr int64_t kKeptGrain = 2048;
 

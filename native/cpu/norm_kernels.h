@@ -12,8 +12,8 @@ namespace weightnorm::cpu {
 enum class Term : uint8_t { kSquare, kValue, kSquareAndProduct };
 
 // What is done with each element: w = v · s in float32; the same with a float64 s, for scales outside float32's normal
-// range; gradV = a · (gradW − v · b) in float64.
-enum class Apply : uint8_t { kScale, kWideScale, kGradient };
+// range; gradV = a · (gradW − v · b) in float64, or, for kernels to choose, in pairs of float32 numbers.
+enum class Apply : uint8_t { kScale, kWideScale, kGradient, kPairGradient };
 
 // The last two axes of a nest. kRows: each row has its own kept index; kColumns: each column has.
 enum class Leaf : uint8_t { kRows, kColumns };
@@ -43,11 +43,11 @@ struct Stores {
 // Kernels may read, but not use, up to a vector past the elements of a tensor; `eps` is negative where it is unset.
 struct NormKernels {
   // first[k] += Σ of the term (for kSquareAndProduct: squares of v; second[k] += Σ gradW·v).
-  using Sum = void (*)(const void* v, const void* gradW, Block block, double* first, double* second);
+  using Sum = void (*)(const void* v, const void* gradW, const Block& block, double* first, double* second);
   Sum sum[3][2][3];  // [Term][Leaf][DType]
 
-  using Write = void (*)(const void* v, const void* gradW, void* out, Block block, Coefficients by, Stores stores);
-  Write write[3][2][3];  // [Apply][Leaf][DType]
+  using Write = void (*)(const void* v, const void* gradW, void* out, const Block& block, const Coefficients& by, Stores stores);
+  Write write[3][2][3];  // [Apply][Leaf][DType], kPairGradient left out
 
   // sums[k] += the sum of `inner` neighbours of `terms`, for k < count.
   void (*addRuns)(const double* terms, int64_t count, int64_t inner, double* sums);
@@ -69,6 +69,15 @@ struct NormKernels {
   using Gradients = void (*)(const double* squares, const double* products, const void* g, void* gradG, int64_t first, int64_t count,
                              double eps, double* a, double* b);
   Gradients gradients[3];  // [DType of g]
+
+  // All of the above for whole rows that belong to kept indices first, first + 1, …: the same bits, in one pass over the cache.
+  // Returns how many rows are done: the next one is for the other kernels, because its n or s is no normal float32.
+  using Normalise = int64_t (*)(const void* v, const void* g, void* w, const Block& rows, int64_t first, double eps);
+  Normalise normalise[3][3];  // [DType of v][DType of g]
+  // Likewise; the next row's sum of squares is 0 or not finite.
+  using Differentiate = int64_t (*)(const void* gradW, const void* v, const void* g, void* gradV, void* gradG, const Block& rows,
+                                    int64_t first, double eps);
+  Differentiate differentiate[3][3];  // [DType of v][DType of g]
 };
 
 WEIGHTNORM_KERNELS(NormKernels, normKernels)

@@ -5,10 +5,8 @@
 #include "cpu/simd/memory.inl"
 #include "cpu/norm_sum.inl"
 #include "cpu/norm_write.inl"
+#include "cpu/norm_rows.inl"
 // clang-format on
-
-constexpr float kLeastNormal = 0x1p-126f;
-constexpr float kLargest = 0x1.fffffep127f;
 
 // Float64 values at p, the first n of them: the others read as 1, whose root and reciprocal are harmless.
 WN_INLINE VecD loadSome(const double* p, int64_t n) {
@@ -111,6 +109,8 @@ void gradients(const double* squares, const double* products, const void* g, voi
   }
 }
 
+#define WN_GAINS(kernel, dtype) \
+  {kernel<dtype, core::DType::kFloat32>, kernel<dtype, core::DType::kFloat16>, kernel<dtype, core::DType::kBFloat16>}
 #define WN_DTYPES(kernel, kind) \
   {kernel<kind, core::DType::kFloat32>, kernel<kind, core::DType::kFloat16>, kernel<kind, core::DType::kBFloat16>}
 
@@ -129,6 +129,11 @@ extern const NormKernels normKernels = {
     norms,
     {scales<core::DType::kFloat32>, scales<core::DType::kFloat16>, scales<core::DType::kBFloat16>},
     {gradients<core::DType::kFloat32>, gradients<core::DType::kFloat16>, gradients<core::DType::kBFloat16>},
+    {WN_GAINS(normaliseRows, core::DType::kFloat32), WN_GAINS(normaliseRows, core::DType::kFloat16),
+     WN_GAINS(normaliseRows, core::DType::kBFloat16)},
+    {WN_GAINS(differentiateRows, core::DType::kFloat32), WN_GAINS(differentiateRows, core::DType::kFloat16),
+     WN_GAINS(differentiateRows, core::DType::kBFloat16)},
 };
 
+#undef WN_GAINS
 #undef WN_DTYPES

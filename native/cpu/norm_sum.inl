@@ -1,4 +1,5 @@
-// Sums of the norm family: squares, values, or squares and products, in float64.
+// Sums of the norm family: squares, values, or squares and products, in float64. Squares of rows are added in float32 first,
+// four at a time, where that is safe: a conversion to float64 costs more than the product.
 
 // Rows shorter than a vector go through tiles of this many elements.
 constexpr int64_t kTile = 1024;
@@ -45,18 +46,69 @@ WN_INLINE Wide loadProductPart(const void* gradW, int64_t index, int n) {
   return {zeroD(), zeroD()};
 }
 
+// Elements of whole vectors that squaresOfFour() takes.
+constexpr int64_t kFour = 4 * kLanes;
+
+// The squares of four vectors added lane by lane in float32. Each square meets three roundings at most, with fma or without:
+// the sum is within 3u of the truth, u = 2^-24, relatively and whatever the values, since all terms are positive. So is a sum
+// of any number of them in float64, equal values included; n is then within 1.5u + u, and w = v · s within 3.5u + half an ulp.
+template <core::DType D>
+WN_INLINE Vec squaresOfFour(const void* v, int64_t index) {
+  const Vec a = loadAs<D>(v, index), b = loadAs<D>(v, index + kLanes);
+  const Vec c = loadAs<D>(v, index + 2 * kLanes), d = loadAs<D>(v, index + 3 * kLanes);
+  return fma(b, b, a * a) + fma(d, d, c * c);
+}
+
+// Whether that bound holds for a row of `length` elements whose squares came to `sum`: nothing overflowed, and what
+// underflowed, below 2^-126 in each of two roundings an element (flushed to zero at worst), is less than 2^-30 of it.
+WN_INLINE bool isSafe(double sum, int64_t length) {
+  return sum >= static_cast<double>(length) * 0x1p-95 && sum <= 0x1p200;
+}
+
+template <core::DType D>
+WN_INLINE void prefetchRun(const void* fetch, int64_t index, int64_t count) {
+  constexpr int64_t kLine = D == core::DType::kFloat32 ? 16 : 32;
+  for (int64_t line = 0; line < count; line += kLine) prefetch<D>(fetch, index + line);
+}
+
+// The squares of a row, all of whose whole vectors but fewer than four go through squaresOfFour().
+template <core::DType D>
+WN_INLINE double sumSquares(const void* v, const void* fetch, int64_t begin, int64_t length) {
+  VecD even[2] = {zeroD(), zeroD()}, odd[2] = {zeroD(), zeroD()};
+  int64_t i = 0;
+  for (; i + 2 * kFour <= length; i += 2 * kFour) {
+    if (fetch) prefetchRun<D>(fetch, begin + i, 2 * kFour);
+    const Vec x = squaresOfFour<D>(v, begin + i), y = squaresOfFour<D>(v, begin + i + kFour);
+    even[0] = even[0] + low(x);
+    even[1] = even[1] + high(x);
+    odd[0] = odd[0] + low(y);
+    odd[1] = odd[1] + high(y);
+  }
+  for (; i + kFour <= length; i += kFour) {
+    const Vec x = squaresOfFour<D>(v, begin + i);
+    even[0] = even[0] + low(x);
+    even[1] = even[1] + high(x);
+  }
+  for (; i < length; i += kLanes) {
+    const int64_t left = length - i;
+    const Wide x = left < kLanes ? loadWidePart<D>(v, begin + i, static_cast<int>(left)) : loadWide<D>(v, begin + i);
+    odd[0] = fma(x.lo, x.lo, odd[0]);
+    odd[1] = fma(x.hi, x.hi, odd[1]);
+  }
+  return sum((even[0] + even[1]) + (odd[0] + odd[1]));
+}
+
+// All in float64.
 template <Term T, core::DType D>
-WN_INLINE void sumRow(const void* v, const void* gradW, const void* fetch, int64_t begin, int64_t length, double& first, double& second) {
+WN_INLINE void sumRowWide(const void* v, const void* gradW, const void* fetch, int64_t begin, int64_t length, double& first,
+                          double& second) {
   // As many vectors at a time as there are registers to hide the latency of additions in.
   constexpr int kUnroll = T == Term::kSquareAndProduct ? 2 : 4;
-  constexpr int64_t kLine = D == core::DType::kFloat32 ? 16 : 32;
   Accumulator<T> sums;
   sums.clear();
   int64_t i = 0;
   for (; i + kUnroll * kLanes <= length; i += kUnroll * kLanes) {
-    if (fetch) {
-      for (int64_t line = 0; line < kUnroll * kLanes; line += kLine) prefetch<D>(fetch, begin + i + line);
-    }
+    if (fetch) prefetchRun<D>(fetch, begin + i, kUnroll * kLanes);
     for (int slot = 0; slot < kUnroll; ++slot) {
       const int64_t at = begin + i + slot * kLanes;
       sums.add(slot, loadWide<D>(v, at), loadProduct<T, D>(gradW, at));
@@ -71,6 +123,24 @@ WN_INLINE void sumRow(const void* v, const void* gradW, const void* fetch, int64
   }
   first += total(sums.first);
   if constexpr (T == Term::kSquareAndProduct) second += total(sums.second);
+}
+
+template <core::DType D>
+__attribute__((noinline)) double sumSquaresWide(const void* v, int64_t begin, int64_t length) {
+  double squares = 0, unused = 0;
+  sumRowWide<Term::kSquare, D>(v, nullptr, nullptr, begin, length, squares, unused);
+  return squares;
+}
+
+template <Term T, core::DType D>
+WN_INLINE void sumRow(const void* v, const void* gradW, const void* fetch, int64_t begin, int64_t length, double& first, double& second) {
+  if constexpr (T == Term::kSquare) {
+    double squares = length < kFour ? 0 : sumSquares<D>(v, fetch, begin, length);
+    if (!isSafe(squares, length)) squares = sumSquaresWide<D>(v, begin, length);
+    first += squares;
+  } else {
+    sumRowWide<T, D>(v, gradW, fetch, begin, length, first, second);
+  }
 }
 
 // sums[k] += the sum of `inner` neighbours of `terms`, for k < count.
@@ -123,7 +193,7 @@ WN_INLINE void writeTerms(const void* v, const void* gradW, int64_t begin, int64
 
 // Rows shorter than a vector, one after the other: terms first, then their sums.
 template <Term T, core::DType D>
-void sumShortRows(const void* v, const void* gradW, Block block, double* first, double* second) {
+void sumShortRows(const void* v, const void* gradW, const Block& block, double* first, double* second) {
   double terms[kTile + kPadding], products[kTile + kPadding];
   const int64_t step = kTile / block.length;
   for (int64_t row = 0; row < block.rows; row += step) {
@@ -135,7 +205,7 @@ void sumShortRows(const void* v, const void* gradW, Block block, double* first, 
 }
 
 template <Term T, core::DType D>
-void sumRows(const void* v, const void* gradW, Block block, double* first, double* second) {
+void sumRows(const void* v, const void* gradW, const Block& block, double* first, double* second) {
   if (block.length < kLanes && block.stride == block.length) return sumShortRows<T, D>(v, gradW, block, first, second);
   double unused = 0;
   for (int64_t row = 0; row < block.rows; ++row) {
@@ -209,7 +279,7 @@ WN_INLINE void addRows(const double* terms, int64_t rows, int64_t length, double
 
 // A few columns whose rows follow one another: terms first, then their sums.
 template <Term T, core::DType D>
-void sumFewColumns(const void* v, const void* gradW, Block block, double* first, double* second) {
+void sumFewColumns(const void* v, const void* gradW, const Block& block, double* first, double* second) {
   double terms[kTile + 2 * kPadding], products[kTile + 2 * kPadding];
   const int64_t step = kTile / block.length;
   for (int64_t row = 0; row < block.rows; row += step) {
@@ -225,7 +295,7 @@ constexpr int64_t kNearRows = 512;
 
 // Eight rows at a time, so that the sums stay in the first-level cache.
 template <Term T, core::DType D>
-void sumColumns(const void* v, const void* gradW, Block block, double* first, double* second) {
+void sumColumns(const void* v, const void* gradW, const Block& block, double* first, double* second) {
   if (block.length <= 2 * kLanes && block.stride == block.length) {
     return sumFewColumns<T, D>(v, gradW, block, first, second);
   }

@@ -15,7 +15,9 @@ void weightNorm(const core::WeightNormOp& op, Pool& pool) {
   const void* const g = dataOf<void>(op.g);
   const double eps = epsOf(op.eps);
   const bool stream = streams(op.w.bytes());
-  const NormKernels::Scales scales = get_normKernels().scales[static_cast<size_t>(op.g.dtype)];
+  const NormKernels& kernels = get_normKernels();
+  const size_t dtype = static_cast<size_t>(op.v.dtype), gainType = static_cast<size_t>(op.g.dtype);
+  const NormKernels::Scales scales = kernels.scales[gainType];
 
   if (plan.reducedBlocks() == 1) {
     // A task's elements are still in cache when it scales them.
@@ -23,10 +25,11 @@ void weightNorm(const core::WeightNormOp& op, Pool& pool) {
     Scratch<double> squares(size * pool.threads());
     Scratch<float> s(size * pool.threads());
     input.fetch = fetchable(w, op.w.bytes(), pool.threads());
+    const bool near = rowsInCache(plan, op.w.bytes(), 2, pool.threads());
     pool.parallelFor(plan.tasks(), [&](int64_t index, int worker) {
       double* const sums = squares.at(size * worker);
       float* const scale = s.at(size * worker);
-      plan.eachPiece(plan.task(index), kPieceElements, [&](const NestPlan::Task& task, int64_t ahead) {
+      const auto visit = [&](const NestPlan::Task& task, int64_t ahead) {
         const Stores stores{stream, ahead};
         sumTask(plan, task, Term::kSquare, input, sums, nullptr);
         if (scales(sums, g, task.keptBegin, task.keptCount, eps, scale)) {
@@ -35,7 +38,12 @@ void weightNorm(const core::WeightNormOp& op, Pool& pool) {
           wideScales(sums, op.g, task.keptBegin, task.keptCount, eps);
           writeTask(plan, task, Apply::kWideScale, input, w, {nullptr, sums, nullptr}, stores);
         }
-      });
+      };
+      if (!near) return plan.eachPiece(plan.task(index), kPieceElements, visit);
+      eachRow(
+          plan, plan.task(index),
+          [&](const Block& rows, int64_t kept) { return kernels.normalise[dtype][gainType](input.v, g, w, rows, kept, eps); },
+          [&](const NestPlan::Task& row) { visit(row, 0); });
     });
     return;
   }

@@ -9,7 +9,7 @@
 //   Vec  kLanes float32     VecD  kLanes / 2 float64     Mask, MaskD  the result of a comparison
 //
 // load / store are unaligned; loadN / storeN touch the first n lanes only (0 ≤ n ≤ kLanes; the rest read as 0).
-// fma(a, b, c) = a·b + c, rounded once where the hardware has it. accumulate(c, a, b): c = fma(a, b, c), for inner
+// fma(a, b, c) = a·b + c, rounded once where the hardware has it (kFuses). accumulate(c, a, b): c = fma(a, b, c), for inner
 // loops: GCC would turn a load shared by several fma into a memory operand of each, which halves the speed.
 // broadcast(p) sets every lane to *p; accumulate and broadcast keep the order they are written in where that matters.
 // min(a, b) = a < b ? a : b and max(a, b) = b < a ? a : b, so b is the result where either is NaN.

@@ -2,6 +2,7 @@
 
 constexpr int kLanes = 8;
 constexpr int kVectorRegisters = 16;
+constexpr bool kFuses = true;
 
 struct Vec {
   __m256 r;
@@ -133,6 +134,10 @@ WN_INLINE VecD max(VecD a, VecD b) {
 }
 WN_INLINE VecD sqrt(VecD a) {
   return {_mm256_sqrt_pd(a.r)};
+}
+WN_INLINE double sum(VecD v) {
+  const __m128d pair = _mm_add_pd(_mm256_castpd256_pd128(v.r), _mm256_extractf128_pd(v.r, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)));
 }
 WN_INLINE MaskD less(VecD a, VecD b) {
   return {_mm256_cmp_pd(a.r, b.r, _CMP_LT_OQ)};

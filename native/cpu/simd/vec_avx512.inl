@@ -2,6 +2,7 @@
 
 constexpr int kLanes = 16;
 constexpr int kVectorRegisters = 32;
+constexpr bool kFuses = true;
 
 struct Vec {
   __m512 r;
@@ -137,6 +138,11 @@ WN_INLINE VecD max(VecD a, VecD b) {
 }
 WN_INLINE VecD sqrt(VecD a) {
   return {_mm512_sqrt_pd(a.r)};
+}
+WN_INLINE double sum(VecD v) {
+  const __m256d half = _mm256_add_pd(_mm512_castpd512_pd256(v.r), _mm512_extractf64x4_pd(v.r, 1));
+  const __m128d pair = _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)));
 }
 WN_INLINE MaskD less(VecD a, VecD b) {
   return {_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ)};

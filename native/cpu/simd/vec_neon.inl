@@ -2,6 +2,7 @@
 
 constexpr int kLanes = 4;
 constexpr int kVectorRegisters = 32;
+constexpr bool kFuses = true;
 
 struct Vec {
   float32x4_t r;
@@ -121,6 +122,9 @@ WN_INLINE VecD fma(VecD a, VecD b, VecD c) {
 }
 WN_INLINE VecD sqrt(VecD a) {
   return {vsqrtq_f64(a.r)};
+}
+WN_INLINE double sum(VecD v) {
+  return vgetq_lane_f64(v.r, 0) + vgetq_lane_f64(v.r, 1);
 }
 WN_INLINE MaskD less(VecD a, VecD b) {
   return {vcltq_f64(a.r, b.r)};

@@ -3,6 +3,7 @@
 
 constexpr int kLanes = 4;
 constexpr int kVectorRegisters = 16;
+constexpr bool kFuses = false;
 
 struct Vec {
   __m128 r;
@@ -128,6 +129,9 @@ WN_INLINE VecD max(VecD a, VecD b) {
 }
 WN_INLINE VecD sqrt(VecD a) {
   return {_mm_sqrt_pd(a.r)};
+}
+WN_INLINE double sum(VecD v) {
+  return _mm_cvtsd_f64(_mm_add_sd(v.r, _mm_unpackhi_pd(v.r, v.r)));
 }
 WN_INLINE MaskD less(VecD a, VecD b) {
   return {_mm_cmplt_pd(a.r, b.r)};

@@ -48,6 +48,7 @@ void testPool();
 void testDevice();
 void testWeightNorm();
 void testWeightNormEdges();
+void testNormSums();
 void testRowScales();
 void testElementwise();
 void testMoves();

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     const int before = passed;
     testWeightNorm();
     testWeightNormEdges();
+    testNormSums();
     testRowScales();
     testElementwise();
     std::printf("%s: %d passed\n", cpu::simd::name(isa), passed - before);

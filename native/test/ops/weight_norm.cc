@@ -187,6 +187,8 @@ void testWeightNorm() {
     checkCase(randomCase(random, shape, reduce, dtypes[between(random, 0, 2)], DType::kFloat32));
     checkCase(randomCase(random, shape, reduce, DType::kFloat32, DType::kFloat32));
   }
+  // Row by row where many threads share it, by pieces where few do.
+  checkCase(randomCase(random, {1100, 2000}, 2, DType::kFloat32, DType::kFloat32));
   checkScales(random);
 }
 

@@ -13,6 +13,8 @@ const internal = Symbol('weightnorm.device');
 export class Device {
   readonly info: DeviceInfo;
   readonly #queue: NativeQueue;
+  /** Whether queued work waits for a submission of its own: not on the CPU, which runs it at once. */
+  readonly #submits: boolean;
   #flushing = false;
 
   /** @internal Devices come from {@link Device.default} and {@link Device.get}. */
@@ -21,6 +23,7 @@ export class Device {
     this.#queue = queue;
     const info = addon.deviceInfo(queue);
     this.info = Object.freeze(reason ? { ...info, reason } : info);
+    this.#submits = info.type !== 'cpu';
   }
 
   /** Metal if there is a usable device, else the CPU (`info.reason` says why not Metal). WEIGHTNORM_DEVICE=metal|cpu decides. */
@@ -112,7 +115,7 @@ export class Device {
 
   /** @internal Work was queued: submit it at the end of this turn of the event loop. */
   static touch(device: Device): void {
-    if (device.#flushing || device.info.type === 'cpu') return;
+    if (!device.#submits || device.#flushing) return;
     device.#flushing = true;
     setImmediate(() => {
       device.#flushing = false;

@@ -58,7 +58,7 @@ function convolve(
   ] as const) {
     if (tensor.shape.length !== axes + 2) fail('ERR_SHAPE', `${name}: ${argument} has shape [${tensor.shape.join(', ')}]; it must have rank ${axes + 2}`);
   }
-  return convFused(x, weight, bias, convGeometry(weight.shape.slice(2), options, transposed), {});
+  return convFused(x, { weight }, bias, convGeometry(weight.shape.slice(2), options, transposed), {});
 }
 
 /** Cross-correlation of x [N, C, L] with weight [O, C/groups, K], plus bias [O]; returns [N, O, L']. */

@@ -53,8 +53,10 @@ export type ConvNumbers = Float64Array;
 export interface Addon {
   /** `kernels` and `host`: hashes of the Metal backend's sources ('' without Metal). `sanitizer`: of the compiler, '' for none. */
   readonly build: { compiler: string; metal: boolean; kernels: string; host: string; sanitizer: string };
-  /** Of the tensor made last: its rank, its sizes (8 slots), its dtype code. */
+  /** Of the tensor made last: its rank, its sizes (8 slots), its dtype code; then the number of tensors that could not be computed so far. */
   readonly description: Float64Array;
+  /** Where {@link conv} finds its numbers. */
+  readonly convNumbers: ConvNumbers;
   setErrorClass(errorClass: typeof WeightNormError): void;
   /** Every device this build knows, usable or not (`reason` says why not). */
   listDevices(): (DeviceInfo & { available: boolean })[];
@@ -92,6 +94,7 @@ export interface Addon {
   norm(v: NativeTensor, reduce: number): NativeTensor;
   /** Norm scales g/‖v‖ of many layers in one operation, float32, flat. */
   scales(v: NativeTensor[], g: NativeTensor[], reduce: number[], eps: (number | undefined)[]): NativeTensor[];
+  /** The rest of its arguments is what {@link convNumbers} holds at the call. */
   conv(
     x: NativeTensor,
     weight: NativeTensor,
@@ -99,9 +102,8 @@ export interface Addon {
     scale: NativeTensor | null,
     residual: NativeTensor | null,
     running: NativeTensor | null,
-    preAlpha: NativeTensor | null,
-    postAlpha: NativeTensor | null,
-    numbers: ConvNumbers,
+    preAlpha?: NativeTensor | null,
+    postAlpha?: NativeTensor | null,
   ): NativeTensor;
   /**
    * One push of a streamed network of convolutions. `program`: the number of slots, the elements that are kept of a stream, then 37 numbers a

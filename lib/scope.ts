@@ -3,13 +3,14 @@ import type { Module } from './nn/module.js';
 import { isTensor, visitTensors } from './nn/walk.js';
 import type { Tensor } from './tensor.js';
 
-const stack: (Set<Tensor> | null)[] = [];
+/** What was made in each scope, each tensor once. */
+const stack: (Tensor[] | null)[] = [];
 const modules = new Set<WeakRef<Module>>();
 const collected = new FinalizationRegistry<WeakRef<Module>>((reference) => modules.delete(reference));
 
 /** @internal Called for every new tensor. */
 export function register(tensor: Tensor): void {
-  stack[stack.length - 1]?.add(tensor);
+  stack[stack.length - 1]?.push(tensor);
 }
 
 /** @internal Called for every new module: its fields are parameters, which no scope disposes. */
@@ -61,18 +62,9 @@ function reach(value: unknown, keep: (tensor: Tensor) => void, seen = new Set<ob
  * inside is disposed. Throws ERR_ARGUMENT when `fn` returns a promise: what an async function makes later cannot be tracked.
  */
 export function scope<T>(fn: () => T): T {
-  return run(fn, release);
-}
-
-/** @internal {@link scope} around code that makes no parameters: it need not look for them in every live module. */
-export function temporaries<T>(fn: () => T): T {
-  return run(fn, disposeAll);
-}
-
-function run<T>(fn: () => T, release: (made: Set<Tensor>) => void): T {
   if (typeof fn !== 'function') fail('ERR_ARGUMENT', 'scope takes a function');
-  const made = new Set<Tensor>();
-  stack.push(made);
+  const list: Tensor[] = [];
+  stack.push(list);
   let result: T;
   let returned = false;
   try {
@@ -80,8 +72,9 @@ function run<T>(fn: () => T, release: (made: Set<Tensor>) => void): T {
     returned = true;
   } finally {
     stack.pop();
-    if (!returned) release(made);
+    if (!returned) release(new Set(list));
   }
+  const made = new Set(list);
   if (typeof (result as { then?: unknown } | null)?.then === 'function') {
     release(made);
     // The promise's own outcome no longer matters to anyone.
@@ -90,19 +83,33 @@ function run<T>(fn: () => T, release: (made: Set<Tensor>) => void): T {
   }
   const outer = stack[stack.length - 1];
   reach(result, (tensor) => {
-    if (made.delete(tensor)) outer?.add(tensor);
+    if (made.delete(tensor)) outer?.push(tensor);
   });
   release(made);
   return result;
+}
+
+/** @internal {@link scope} around code that makes one tensor and no parameters: nothing need be searched. */
+export function temporaries(fn: () => Tensor): Tensor {
+  const made: Tensor[] = [];
+  stack.push(made);
+  let result: Tensor | undefined;
+  try {
+    result = fn();
+    return result;
+  } finally {
+    stack.pop();
+    const outer = stack[stack.length - 1];
+    for (const tensor of made) {
+      if (tensor === result) outer?.push(tensor);
+      else tensor.dispose();
+    }
+  }
 }
 
 function release(made: Set<Tensor>): void {
   if (made.size === 0) return;
   const keep = (tensor: Tensor): unknown => made.delete(tensor);
   for (const module of liveModules()) visitTensors(module, keep);
-  disposeAll(made);
-}
-
-function disposeAll(made: Set<Tensor>): void {
   for (const tensor of made) tensor.dispose();
 }

@@ -28,12 +28,12 @@ export class Tensor {
   #handle: NativeTensor | null;
   #version = 0;
 
-  /** @internal Tensors come from a {@link Device} or an operation. */
+  /** @internal Tensors come from a {@link Device} or an operation. `shape` is frozen. */
   constructor(key: symbol, handle: NativeTensor, device: Device, shape: readonly number[], dtype: number) {
     if (key !== internal) fail('ERR_ARGUMENT', 'Tensor has no public constructor; use device.tensor(data)');
     this.#handle = handle;
     this.device = device;
-    this.shape = Object.freeze(shape);
+    this.shape = shape;
     this.dtype = dtypes[dtype] as DType;
     let size = 1;
     for (let axis = 0; axis < shape.length; axis++) size *= shape[axis] as number;
@@ -162,23 +162,35 @@ export const nativeOf = Tensor.nativeOf;
 
 const { description } = addon;
 
+/** One tensor often has the shape of the one before: they share the frozen array, since making one takes a quarter of a call. */
+let described: readonly number[] = Object.freeze([]);
+
+function describedShape(): readonly number[] {
+  const rank = description[0] as number;
+  let same = described.length === rank;
+  for (let axis = 0; same && axis < rank; axis++) same = described[axis] === description[1 + axis];
+  if (!same) {
+    const shape: number[] = [];
+    for (let axis = 1; axis <= rank; axis++) {
+      const dim = description[axis] as number;
+      // Small integers stay such in the array.
+      shape.push(dim < 2 ** 30 ? dim | 0 : dim);
+    }
+    described = Object.freeze(shape);
+  }
+  return described;
+}
+
 /** @internal A Tensor over the handle that the add-on made last. */
 export function wrap(handle: NativeTensor, device: Device): Tensor {
   touch(device);
-  const rank = description[0] as number;
-  const shape: number[] = [];
-  for (let axis = 1; axis <= rank; axis++) {
-    const dim = description[axis] as number;
-    // Small integers stay such in the array.
-    shape.push(dim < 2 ** 30 ? dim | 0 : dim);
-  }
-  return new Tensor(internal, handle, device, shape, description[9] as number);
+  return new Tensor(internal, handle, device, describedShape(), description[9] as number);
 }
 
 /** @internal A Tensor over a fresh handle, of several that one call made. */
 export function wrapOne(handle: NativeTensor, device: Device): Tensor {
   touch(device);
-  return new Tensor(internal, handle, device, addon.shape(handle), addon.dtype(handle));
+  return new Tensor(internal, handle, device, Object.freeze(addon.shape(handle)), addon.dtype(handle));
 }
 
 function elementCount(view: ArrayBufferView): number {

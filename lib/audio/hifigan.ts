@@ -325,8 +325,10 @@ function layersOf(module: Module): number {
 
 /** Resolves when a tensor is computed, without reading more than one element of it. */
 async function finished(tensor: Tensor): Promise<void> {
-  const read = temporaries(() => ({ done: tensor.shape.reduce((part, _, axis) => narrow(part, axis, 0, 1), tensor).read() }));
-  await read.done;
+  const element = temporaries(() => tensor.shape.reduce((part, _, axis) => narrow(part, axis, 0, 1), tensor));
+  const done = element.read();
+  element.dispose();
+  await done;
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -17,6 +17,8 @@ export const leaky = { kind: 'leakyRelu', param: 0.1 } as const;
 
 const activated = { pre: leaky };
 
+const alone: Accumulation = {};
+
 /** A convolution of `channels` to `channels` that keeps the length. */
 function conv(channels: number, kernel: number, dilation: number, options: HifiGanOptions): WeightNormConv1d {
   return new WeightNormConv1d(channels, channels, kernel, { ...options, dilation, padding: ((kernel - 1) * dilation) / 2 });
@@ -34,19 +36,22 @@ export abstract class ResBlock extends Module {
   /** outScale · (block(x) + running), with everything fused into the convolutions. */
   accumulate(x: Tensor, accumulation: Accumulation): Tensor {
     const { residuals } = this;
+    const closing = residuals[residuals.length - 1];
     let current = x;
-    residuals.forEach((layers, i) => {
+    for (const layers of residuals) {
+      const last = layers.length - 1;
       let inner = current;
-      layers.forEach((layer, k) => {
-        const last = k === layers.length - 1;
-        const closing = last && i === residuals.length - 1;
-        const next = layer.fused(inner, { pre: leaky, residual: last ? current : undefined, ...(closing && accumulation) });
+      for (let k = 0; k < last; k++) {
+        const next = (layers[k] as WeightNormConv1d).fused(inner, activated);
         if (inner !== current) inner.dispose();
         inner = next;
-      });
+      }
+      const { running, outScale } = layers === closing ? accumulation : alone;
+      const next = (layers[last] as WeightNormConv1d).fused(inner, { pre: leaky, residual: current, running, outScale });
+      if (inner !== current) inner.dispose();
       if (current !== x) current.dispose();
-      current = inner;
-    });
+      current = next;
+    }
     return current;
   }
 

@@ -105,11 +105,13 @@ function convCases(): DoctorCase[] {
         run: ({ randn, device }) => {
           const scale = device.randn([transposed ? (w[0] as number) : outputs], { seed: 99 });
           return [
-            convFused(randn(...x), randn(...w), randn(outputs), convGeometry(w.slice(2), options, transposed), {
-              ...fusion,
-              scale,
-              scalePerInput: transposed,
-            }),
+            convFused(
+              randn(...x),
+              { weight: randn(...w), scale, scalePerInput: transposed },
+              randn(outputs),
+              convGeometry(w.slice(2), options, transposed),
+              fusion,
+            ),
           ];
         },
       }),

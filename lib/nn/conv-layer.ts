@@ -1,15 +1,16 @@
 import { integer } from '../axes.js';
-import { type AnyConvOptions, type ConvOptions, type ConvTransposeOptions, convGeometry, type Extent, extents, type PaddingMode } from '../conv-options.js';
+import { type AnyConvOptions, type ConvOptions, type ConvTransposeOptions, type Extent, extents, type PaddingMode } from '../conv-options.js';
 import { describe, fail } from '../errors.js';
-import { convFused } from '../fused.js';
+import { convFused, type WeightParts } from '../fused.js';
 import type { ConvGeometry } from '../native.js';
 import { untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
+import { ConvState, type ConvWindow, windowed } from './conv-state.js';
 import { Derived } from './derived.js';
 import { Layer, type LayerFusion, type LayerOptions } from './layer.js';
 import { channelsFirst, channelsLast, checkLayout, convertWeight, type Layout, type WeightOrder } from './layout.js';
-import { normsOf, type WeightFrame } from './normed-weight.js';
-import { type WeightParts, weightParts } from './scale-cache.js';
+import type { NormedWeight, WeightFrame } from './normed-weight.js';
+import { weightParts } from './scale-cache.js';
 import type { TimeGeometry } from './streaming/conv-node.js';
 import type { Signal } from './streaming/signal.js';
 
@@ -38,16 +39,6 @@ export interface ConvLayerFusion extends LayerFusion {
   window?: ConvWindow | undefined;
 }
 
-/** @internal Padding along time, or what a transposed convolution cuts off and adds. It keeps the numbers made of it: a stream uses one again and again. */
-export interface ConvWindow {
-  readonly begin: number;
-  readonly end: number;
-  readonly extra: number;
-  /** The layer's geometry that the numbers are made of, and they. */
-  base?: ConvGeometry;
-  geometry?: ConvGeometry;
-}
-
 /** @internal What tells the four convolutions apart. */
 export interface ConvKind {
   spatial: 1 | 2;
@@ -61,12 +52,9 @@ export abstract class ConvLayer extends Layer {
   readonly kernelSize: readonly number[];
   readonly groups: number;
   readonly layout: Layout;
-  readonly #order: WeightOrder;
+  readonly #state: ConvState;
   readonly #frame: WeightFrame;
-  readonly #options: AnyConvOptions;
   readonly #ordered = new Derived();
-  #geometry: ConvGeometry;
-  #geometryKernel: readonly number[];
 
   /** @internal */
   constructor(kind: ConvKind, inChannels: number, outChannels: number, kernelSize: Extent, options: AnyConvLayerOptions) {
@@ -85,19 +73,17 @@ export abstract class ConvLayer extends Layer {
       if (channels % this.groups !== 0) fail('ERR_ARGUMENT', `groups is ${this.groups}; it must divide ${argument}, which is ${channels}`);
     }
     checkKind(transposed, options);
-    this.#options = { ...options };
-    this.#geometry = convGeometry(this.kernelSize, options, transposed);
-    this.#geometryKernel = this.kernelSize;
-    if (transposed) checkOutputPadding(this.#geometry, spatial);
-    this.#order = { spatial, transposed, groups: this.groups };
-    this.#frame = { layout: this.layout, order: this.#order, scaling: (kept) => scaling(kept, this.#order) };
+    const order = { spatial, transposed, groups: this.groups };
+    this.#state = new ConvState(this.constructor.name, order, { ...options }, this.kernelSize, this.layout === 'torch');
+    if (transposed) checkOutputPadding(this.#state.geometry, spatial);
+    this.#frame = { layout: this.layout, order, scaling: (kept) => scaling(kept, order) };
 
     const shape = transposed ? [inChannels, outChannels / this.groups, ...this.kernelSize] : [outChannels, inChannels / this.groups, ...this.kernelSize];
     const fanIn = shape.slice(1).reduce((product, size) => product * size, 1);
     this.initialize(shape, outChannels, fanIn, options);
     if (this.layout === 'mlx') {
       const torch = this.weight;
-      this.weight = untracked(() => convertWeight(torch, 'torch', 'mlx', this.#order));
+      this.weight = untracked(() => convertWeight(torch, 'torch', 'mlx', order));
       torch.dispose();
     }
   }
@@ -105,6 +91,11 @@ export abstract class ConvLayer extends Layer {
   /** @internal */
   override weightFrame(name: string): WeightFrame | null {
     return name === 'weight' ? this.#frame : null;
+  }
+
+  /** @internal */
+  override normChanged(name: string, norm: NormedWeight | null): void {
+    if (name === 'weight') this.#state.norm = norm;
   }
 
   /** @internal */
@@ -116,12 +107,14 @@ export abstract class ConvLayer extends Layer {
   /** @internal {@link forward} with everything that the operation can take in; tensors are in the layer's layout. */
   override fused(x: Tensor, fusion: ConvLayerFusion): Tensor {
     nativeOf(x, 'x');
-    const rank = this.#order.spatial + 2;
+    const state = this.#state;
+    const rank = state.order.spatial + 2;
     if (x.shape.length !== rank) {
       const axes = this.layout === 'torch' ? ['N', 'C', 'L', 'N', 'C', 'H, W'] : ['N', 'L', 'C', 'N', 'H, W', 'C'];
       fail('ERR_SHAPE', `${this.constructor.name}: x has shape [${x.shape.join(', ')}]; it must be [${axes.slice((rank - 3) * 3, (rank - 2) * 3).join(', ')}]`);
     }
-    if (this.layout === 'torch') return this.#convolve(x, fusion);
+    const parts = state.norm ? weightParts(state.norm) : this.#plain(state);
+    if (state.torch) return convolve(state, parts, x, this.bias, fusion);
     const { residual, running, ...rest } = fusion;
     const copies: Tensor[] = [];
     const first = (tensor: Tensor): Tensor => {
@@ -129,7 +122,7 @@ export abstract class ConvLayer extends Layer {
       return copies[copies.length - 1] as Tensor;
     };
     try {
-      const y = this.#convolve(first(x), { ...rest, residual: residual && first(residual), running: running && first(running) });
+      const y = convolve(state, parts, first(x), this.bias, { ...rest, residual: residual && first(residual), running: running && first(running) });
       copies.push(y);
       return y.transpose(channelsLast(rank));
     } finally {
@@ -137,28 +130,20 @@ export abstract class ConvLayer extends Layer {
     }
   }
 
-  #convolve(x: Tensor, { pre, post, residual, running, outScale, window }: ConvLayerFusion): Tensor {
-    const { weight, scale, scalePerInput = false } = this.#parts();
-    nativeOf(weight, 'weight');
-    const own = this.#geometryOf(weight);
-    // Fields one by one: this is called for every layer of every piece of a stream.
-    return convFused(x, weight, this.bias, window ? windowed(own, window) : own, { pre, post, residual, running, outScale, scale, scalePerInput });
-  }
-
   /** @internal What a stream gives the operation beside its input. */
   operands(): WeightParts & { bias: Tensor | null; geometry: ConvGeometry } {
-    const { weight, scale, scalePerInput } = this.#parts();
+    const state = this.#state;
+    const { weight, scale, scalePerInput } = state.norm ? weightParts(state.norm) : this.#plain(state);
     nativeOf(weight, 'weight');
-    return { weight, scale, scalePerInput, bias: this.bias, geometry: this.#geometryOf(weight) };
+    return { weight, scale, scalePerInput, bias: this.bias, geometry: state.geometryOf(weight) };
   }
 
   /** @internal Sizes along time. Throws ERR_STATE for two dimensions. */
   timeGeometry(): TimeGeometry & { mode: PaddingMode } {
-    const { spatial, transposed } = this.#order;
+    const { order, options } = this.#state;
+    const { spatial, transposed } = order;
     if (spatial !== 1) fail('ERR_STATE', `${this.constructor.name} cannot stream: it has no one axis of time`);
-    const { weight } = this.#parts();
-    nativeOf(weight, 'weight');
-    const geometry = this.#geometryOf(weight);
+    const { weight, geometry } = this.operands();
     const [, stride, , dilation, , left, , right, , outputPadding] = geometry as unknown as [
       number,
       number,
@@ -171,7 +156,7 @@ export abstract class ConvLayer extends Layer {
       number,
       number,
     ];
-    return { transposed, kernel: weight.shape[2] as number, stride, dilation, left, right, outputPadding, mode: this.#options.paddingMode ?? 'zeros' };
+    return { transposed, kernel: weight.shape[2] as number, stride, dilation, left, right, outputPadding, mode: options.paddingMode ?? 'zeros' };
   }
 
   override streamed(x: Signal): Signal {
@@ -179,33 +164,26 @@ export abstract class ConvLayer extends Layer {
     return x.conv(this);
   }
 
-  #parts(): WeightParts {
-    const norm = normsOf(this).get('weight');
-    if (norm) return weightParts(norm);
+  /** Of a weight that is not normed. */
+  #plain({ torch, order }: ConvState): WeightParts {
     const { weight } = this;
-    if (this.layout === 'torch') return { weight };
+    if (torch) return { weight };
     nativeOf(weight, 'weight');
     const ordered =
-      this.#ordered.current([weight]) ??
+      this.#ordered.current(weight) ??
       this.#ordered.set(
-        untracked(() => convertWeight(weight, 'mlx', 'torch', this.#order)),
-        [weight],
+        untracked(() => convertWeight(weight, 'mlx', 'torch', order)),
+        weight,
       );
     return { weight: ordered };
   }
+}
 
-  /** Padding 'same' depends on the kernel, which is that of the present weight. */
-  #geometryOf(weight: Tensor): ConvGeometry {
-    const kernel = weight.shape.slice(2);
-    if (kernel.length !== this.#geometryKernel.length || kernel.some((size, i) => size !== this.#geometryKernel[i])) {
-      if (kernel.length !== this.#order.spatial) {
-        fail('ERR_SHAPE', `${this.constructor.name}: weight has shape [${weight.shape.join(', ')}]; it must have rank ${this.#order.spatial + 2}`);
-      }
-      this.#geometry = convGeometry(kernel, this.#options, this.#order.transposed);
-      this.#geometryKernel = kernel;
-    }
-    return this.#geometry;
-  }
+/** In torch's order. */
+function convolve(state: ConvState, parts: WeightParts, x: Tensor, bias: Tensor | null, fusion: ConvLayerFusion): Tensor {
+  nativeOf(parts.weight, 'weight');
+  const own = state.geometryOf(parts.weight);
+  return convFused(x, parts, bias, fusion.window ? windowed(own, fusion.window) : own, fusion);
 }
 
 /** Kept axes, in torch's order, to where the scale goes: per output channel, or per input channel of a transposed convolution. */
@@ -214,15 +192,6 @@ function scaling(kept: readonly number[], { transposed, groups }: WeightOrder): 
   if (kept.length > 1) return null;
   if (kept[0] === 0) return transposed ? 'input' : 'output';
   return kept[0] === 1 && transposed && groups === 1 ? 'output' : null;
-}
-
-function windowed(base: ConvGeometry, window: ConvWindow): ConvGeometry {
-  if (window.base !== base || !window.geometry) {
-    window.base = base;
-    window.geometry = base.slice();
-    [window.geometry[5], window.geometry[7], window.geometry[9]] = [window.begin, window.end, window.extra];
-  }
-  return window.geometry;
 }
 
 function checkKind(transposed: boolean, options: AnyConvLayerOptions): void {

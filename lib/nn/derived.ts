@@ -1,37 +1,47 @@
 import { addon } from '../native.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 
+const { description } = addon;
+
 /**
- * A tensor computed from parameters, kept until one of them is replaced or rewritten: the key is the identity and version
- * of each. It owns the tensor, which must have been made outside every scope.
+ * A tensor computed from one parameter or two, kept until one of them is replaced or rewritten: the key is the identity and
+ * version of each. It owns the tensor, which must have been made outside every scope.
  */
 export class Derived {
   #value: Tensor | null = null;
-  #sources: readonly Tensor[] = [];
-  #versions: readonly number[] = [];
+  #first: Tensor | null = null;
+  #second: Tensor | null = null;
+  #firstVersion = 0;
+  #secondVersion = 0;
+  /** Failures known when the value was last found sound. */
+  #failures = 0;
 
-  /** The tensor if it still belongs to `sources` and computing it is not known to have failed. */
-  current(sources: readonly Tensor[]): Tensor | null {
+  /** The tensor if it still belongs to its sources and computing it is not known to have failed. */
+  current(first: Tensor, second: Tensor = first): Tensor | null {
     const value = this.#value;
-    if (value === null || value.disposed || sources.length !== this.#sources.length) return null;
-    for (let i = 0; i < sources.length; i++) {
-      const source = sources[i] as Tensor | null | undefined;
-      if (!source || source !== this.#sources[i] || source.disposed || source.version !== this.#versions[i]) return null;
+    if (value === null || value.disposed || first !== this.#first || second !== this.#second) return null;
+    if (first.disposed || first.version !== this.#firstVersion || second.disposed || second.version !== this.#secondVersion) return null;
+    // Asking the add-on takes as long as an operation of its own, so only where something has failed since.
+    const failures = description[10] as number;
+    if (failures !== this.#failures) {
+      if (addon.failed(nativeOf(value, 'cached tensor'))) return null;
+      this.#failures = failures;
     }
-    return addon.failed(nativeOf(value, 'cached tensor')) ? null : value;
+    return value;
   }
 
-  set(value: Tensor, sources: readonly Tensor[]): Tensor {
+  set(value: Tensor, first: Tensor, second: Tensor = first): Tensor {
     this.dispose();
     this.#value = value;
-    this.#sources = [...sources];
-    this.#versions = sources.map((source) => source.version);
+    [this.#first, this.#firstVersion] = [first, first.version];
+    [this.#second, this.#secondVersion] = [second, second.version];
+    // Its own failure, if it is counted already, is one to be asked about.
+    this.#failures = -1;
     return value;
   }
 
   dispose(): void {
     this.#value?.dispose();
-    this.#value = null;
-    this.#sources = [];
+    this.#value = this.#first = this.#second = null;
   }
 }

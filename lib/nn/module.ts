@@ -4,7 +4,7 @@ import { fail } from '../errors.js';
 import { registerModule, untracked } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { type LoadOptions, type LoadResult, load, type StateDictOptions, stateDictOf } from './checkpoint.js';
-import { normsOf, type WeightFrame } from './normed-weight.js';
+import { type NormedWeight, normsOf, type WeightFrame } from './normed-weight.js';
 import { replaceTensors } from './parameters.js';
 import { StreamPlan } from './streaming/plan.js';
 import type { Signal } from './streaming/signal.js';
@@ -143,6 +143,9 @@ export class Module {
   weightFrame(_name: string): WeightFrame | null {
     return null;
   }
+
+  /** @internal The weight of that name is normed from now on, or (null) plain. */
+  normChanged(_name: string, _norm: NormedWeight | null): void {}
 
   /** @internal Other shapes under which checkpoints hold the parameter of that name, with as many elements. */
   checkpointShapes(_name: string): readonly (readonly number[])[] {

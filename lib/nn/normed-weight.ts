@@ -76,12 +76,14 @@ export class NormedWeight {
     this.#fields[`${name}_v`] = v;
     const own = norms.get(owner) ?? new Map<string, NormedWeight>();
     norms.set(owner, own.set(name, this));
+    owner.normChanged(name, this);
   }
 
   /** Makes `weight` an ordinary field of the owner again. Returns g and v, which nobody holds any more. */
   detach(weight: Tensor): Tensor[] {
     const { g, v, name } = this;
     norms.get(this.owner)?.delete(name);
+    this.owner.normChanged(name, null);
     delete this.#fields[`${name}_g`];
     delete this.#fields[`${name}_v`];
     delete this.#fields[name];
@@ -128,8 +130,8 @@ export class NormedWeight {
   }
 
   /** How a scale that keeps what the norm of the present v keeps is applied; null where w must be materialised. */
-  get scaling(): 'output' | 'input' | null {
-    const { frame, v } = this;
+  scalingOf(v = this.v): 'output' | 'input' | null {
+    const { frame } = this;
     if (!frame) return null;
     nativeOf(v, this.#vKey);
     // A tensor keeps its shape, and this is asked at every forward.
@@ -169,15 +171,15 @@ export class NormedWeight {
   }
 
   /** v in torch's order: v itself, or a cached copy. */
-  orderedV(): Tensor {
-    const { frame, v } = this;
+  orderedV(v = this.v): Tensor {
+    const { frame } = this;
     if (!frame?.order || frame.layout === 'torch') return v;
     const { layout, order } = frame;
     return (
-      this.#ordered.current([v]) ??
+      this.#ordered.current(v) ??
       this.#ordered.set(
         untracked(() => convertWeight(v, layout, 'torch', order)),
-        [v],
+        v,
       )
     );
   }
@@ -214,12 +216,13 @@ export class NormedWeight {
 
   /** w in torch's order, cached. */
   folded(): Tensor {
-    const sources = [this.g, this.v];
+    const { g, v } = this;
     return (
-      this.#folded.current(sources) ??
+      this.#folded.current(g, v) ??
       this.#folded.set(
         untracked(() => this.fold()),
-        sources,
+        g,
+        v,
       )
     );
   }
@@ -227,12 +230,13 @@ export class NormedWeight {
   /** w in the layer's layout, cached. */
   weight(): Tensor {
     if (!this.frame?.order || this.frame.layout === 'torch') return this.folded();
-    const sources = [this.g, this.v];
+    const { g, v } = this;
     return (
-      this.#own.current(sources) ??
+      this.#own.current(g, v) ??
       this.#own.set(
         untracked(() => this.foldOwn()),
-        sources,
+        g,
+        v,
       )
     );
   }

@@ -1,26 +1,20 @@
-import { scales } from '../fused.js';
+import { scales, type WeightParts } from '../fused.js';
 import { addon } from '../native.js';
 import { liveModules, untracked } from '../scope.js';
 import { nativeOf, type Tensor } from '../tensor.js';
 import { type NormedWeight, normsOf } from './normed-weight.js';
-
-/** @internal A layer's weight as its operation takes it, in torch's order. */
-export interface WeightParts {
-  weight: Tensor;
-  /** float32, one element or one a channel: what the result (or, per input, the activated input) is multiplied by. */
-  scale?: Tensor | undefined;
-  scalePerInput?: boolean | undefined;
-}
 
 /**
  * @internal The parts of a normed weight: v and the cached scale g/‖v‖ where the layer can apply it, else the cached w.
  * Throws what is wrong with g and v.
  */
 export function weightParts(norm: NormedWeight): WeightParts {
-  const how = norm.scaling;
+  // Read once: looking fields of a layer up is much of what this takes.
+  const { g, v } = norm;
+  const how = norm.scalingOf(v);
   if (!how) return { weight: norm.folded() };
-  const scale = norm.scale.current([norm.g, norm.v]) ?? refresh(norm);
-  return { weight: norm.orderedV(), scale, scalePerInput: how === 'input' };
+  const scale = norm.scale.current(g, v) ?? refresh(norm);
+  return { weight: norm.orderedV(v), scale, scalePerInput: how === 'input' };
 }
 
 /**
@@ -43,7 +37,7 @@ function refresh(norm: NormedWeight): Tensor {
         }),
       ),
     );
-    stale.forEach((item, i) => void item.scale.set(made[i] as Tensor, [item.g, item.v]));
+    stale.forEach((item, i) => void item.scale.set(made[i] as Tensor, item.g, item.v));
     return made[0] as Tensor;
   } finally {
     for (const copy of copies) copy.dispose();
@@ -55,7 +49,7 @@ function* staleBeside(norm: NormedWeight): Generator<NormedWeight> {
   for (const module of liveModules()) {
     for (const other of normsOf(module).values()) {
       if (other === norm || !usable(other) || other.v.device !== device) continue;
-      if (other.scaling && !other.scale.current([other.g, other.v])) yield other;
+      if (other.scalingOf() && !other.scale.current(other.g, other.v)) yield other;
     }
   }
 }

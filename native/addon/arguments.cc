@@ -16,19 +16,36 @@ bool hasTag(Napi::Value value, const napi_type_tag& tag) {
   return napi_check_object_type_tag(value.Env(), value, &tag, &result) == napi_ok && result;
 }
 
+void forget(napi_env env, TensorHandle* handle) {
+  const std::shared_ptr<Handles> handles = handle->queue->handles;
+  dropHandle(env, *handle);
+  handles->remove(handle);
+}
+
+// Null for anything but a handle. The set of handles costs a tenth of the type tags that Node keeps with objects.
+TensorHandle* find(Napi::Value value) {
+  void* data = nullptr;
+  if (napi_get_value_external(value.Env(), value, &data) != napi_ok) return nullptr;
+  return Environment::of(value.Env()).handles().find(data);
+}
+
 }  // namespace
 
 Napi::Value makeHandle(Napi::Env env, core::Tensor tensor, std::shared_ptr<EnvQueue> queue) {
-  auto* handle = new TensorHandle{std::move(tensor), std::move(queue), 0};
+  Handles& handles = *queue->handles;
+  TensorHandle* const handle = handles.add({std::move(tensor), std::move(queue), 0});
   handle->queue->tensors++;
-  handle->queue->handles->insert(handle);
   account(env, *handle);
   Environment::of(env).describe(handle->tensor);
-  return Napi::External<TensorHandle>::New(env, handle, [](Napi::Env finalizing, TensorHandle* data) {
-    data->queue->handles->erase(data);
-    dropHandle(finalizing, *data);
-    delete data;
-  });
+  napi_value external;
+  const napi_status status = napi_create_external(
+      env, handle, [](napi_env finalizing, void* data, void*) { forget(finalizing, static_cast<TensorHandle*>(data)); }, nullptr,
+      &external);
+  if (status != napi_ok) {
+    forget(env, handle);
+    NAPI_THROW(Napi::Error::New(env), Napi::Value());
+  }
+  return Napi::Value(env, external);
 }
 
 void account(napi_env env, TensorHandle& handle) {
@@ -45,19 +62,16 @@ void dropHandle(napi_env env, TensorHandle& handle) {
   account(env, handle);
 }
 
-// Every call looks up several handles: a set costs a tenth of the type tags that Node keeps with objects.
 TensorHandle& handleOf(Napi::Value value) {
-  void* data = nullptr;
-  const bool external = napi_get_value_external(value.Env(), value, &data) == napi_ok;
-  if (!external || !Environment::of(value.Env()).handles().count(data)) throw Error(Code::kArgument, "not a native tensor");
-  TensorHandle& handle = *static_cast<TensorHandle*>(data);
-  if (!handle.tensor.storage) throw Error(Code::kDisposed, "the tensor was disposed");
-  return handle;
+  TensorHandle* const handle = find(value);
+  if (!handle) throw Error(Code::kArgument, "not a native tensor");
+  if (!handle->tensor.storage) throw Error(Code::kDisposed, "the tensor was disposed");
+  return *handle;
 }
 
 core::Tensor tensorOrAbsent(Napi::Value value) {
-  if (value.IsNull() || value.IsUndefined()) return {};
-  return handleOf(value).tensor;
+  const napi_valuetype type = value.Type();
+  return type == napi_null || type == napi_undefined ? core::Tensor() : handleOf(value).tensor;
 }
 
 std::shared_ptr<EnvQueue> queueOf(Napi::Value value) {

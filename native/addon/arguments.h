@@ -11,13 +11,6 @@
 // refuse anything that could break memory safety. Environment's thread.
 namespace weightnorm::addon {
 
-// What a native tensor handle owns; `tensor.storage` is null once disposed.
-struct TensorHandle {
-  core::Tensor tensor;
-  std::shared_ptr<EnvQueue> queue;
-  int64_t accounted = 0;  // bytes reported to the garbage collector
-};
-
 // Leaves the tensor's shape and dtype in the environment's description.
 Napi::Value makeHandle(Napi::Env env, core::Tensor tensor, std::shared_ptr<EnvQueue> queue);
 // Drops the handle's tensor and its accounting; harmless when repeated.

@@ -1,13 +1,14 @@
 #include "addon/environment.h"
 
 #include "addon/devices.h"
+#include "addon/geometry.h"
 #include "core/environment.h"
 
 namespace weightnorm::addon {
 
 namespace {
 
-constexpr size_t kDescriptionSlots = core::kMaxRank + 2;
+enum Slot : size_t { kRank, kSizes, kDtype = kSizes + core::kMaxRank, kFailures, kDescriptionSlots };
 
 uint64_t queueLimitFor(core::Device& device) {
   return core::environmentWhole("WEIGHTNORM_QUEUE_LIMIT", "bytes", 1, UINT64_MAX).value_or(device.budget().figures().limit / 2);
@@ -18,7 +19,9 @@ uint64_t queueLimitFor(core::Device& device) {
 Environment::Environment(Napi::Env env)
     : completions_(Completions::create(env)),
       description_(Napi::Persistent(Napi::Float64Array::New(env, kDescriptionSlots))),
-      slots_(description_.Value().Data()) {
+      convNumbers_(Napi::Persistent(Napi::Float64Array::New(env, kConvSlots))),
+      slots_(description_.Value().Data()),
+      convSlots_(convNumbers_.Value().Data()) {
   // Node removes hooks in reverse order, so the queues stop before the completions' thread-safe function goes.
   napi_add_async_cleanup_hook(
       env,
@@ -51,9 +54,10 @@ std::shared_ptr<EnvQueue> Environment::queue(const std::string& type) {
 }
 
 void Environment::describe(const core::Tensor& tensor) {
-  slots_[0] = tensor.shape.rank();
-  for (int i = 0; i < tensor.shape.rank(); ++i) slots_[1 + i] = static_cast<double>(tensor.shape[i]);
-  slots_[1 + core::kMaxRank] = static_cast<double>(tensor.dtype);
+  slots_[kRank] = tensor.shape.rank();
+  for (int i = 0; i < tensor.shape.rank(); ++i) slots_[kSizes + static_cast<size_t>(i)] = static_cast<double>(tensor.shape[i]);
+  slots_[kDtype] = static_cast<double>(tensor.dtype);
+  slots_[kFailures] = static_cast<double>(core::Storage::failures());
 }
 
 void Environment::setErrorClass(Napi::Function constructor) {
@@ -61,6 +65,7 @@ void Environment::setErrorClass(Napi::Function constructor) {
 }
 
 Napi::Value Environment::makeError(Napi::Env env, const core::Error& error) {
+  slots_[kFailures] = static_cast<double>(core::Storage::failures());
   const Napi::String code = Napi::String::New(env, core::name(error.code()));
   const Napi::String message = Napi::String::New(env, error.what());
   if (!errorClass_.IsEmpty()) return errorClass_.New({code, message});

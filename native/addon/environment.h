@@ -5,15 +5,12 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_set>
 
 #include "addon/completions.h"
+#include "addon/handles.h"
 #include "core/queue.h"
 
 namespace weightnorm::addon {
-
-// The tensor handles of one environment: an External is taken for one only if it is here.
-using Handles = std::unordered_set<const void*>;
 
 // A device's queue in one environment. `queue` is null once the environment was torn down.
 struct EnvQueue {
@@ -36,13 +33,17 @@ class Environment {
   const std::shared_ptr<Completions>& completions() { return completions_; }
   const Handles& handles() const { return *handles_; }
 
-  // The array of numbers that describe() fills: rank, kMaxRank sizes, dtype code. JavaScript reads it instead of asking for
-  // the shape and the dtype of each new tensor, which takes as long as the rest of a call.
+  // The array of numbers that describe() fills: rank, kMaxRank sizes, dtype code, storages that have failed so far. JavaScript
+  // reads it instead of asking for the shape and the dtype of each new tensor, which takes as long as the rest of a call.
   Napi::Value description() const { return description_.Value(); }
   void describe(const core::Tensor& tensor);
 
+  // The array in which JavaScript leaves the numbers of a convolution before it calls for one.
+  Napi::Value convNumbers() const { return convNumbers_.Value(); }
+  const double* convSlots() const { return convSlots_; }
+
   void setErrorClass(Napi::Function constructor);
-  // A WeightNormError of the library (a plain Error with a code before setErrorClass was called).
+  // A WeightNormError of the library (a plain Error with a code before setErrorClass was called). Failures are counted by then.
   Napi::Value makeError(Napi::Env env, const core::Error& error);
 
  private:
@@ -52,8 +53,9 @@ class Environment {
   std::map<std::string, std::shared_ptr<EnvQueue>> queues_;
   std::shared_ptr<Completions> completions_;
   std::shared_ptr<Handles> handles_ = std::make_shared<Handles>();
-  Napi::Reference<Napi::Float64Array> description_;
+  Napi::Reference<Napi::Float64Array> description_, convNumbers_;
   double* const slots_;
+  const double* const convSlots_;
   Napi::FunctionReference errorClass_;
 };
 

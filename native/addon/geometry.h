@@ -10,6 +10,9 @@ constexpr size_t kGeometrySlots = 14;
 // Kind, parameter and log-scale flag of an activation.
 constexpr size_t kActivationSlots = 3;
 
+// Numbers of a convolution, as lib/native.ts documents them: its geometry and its two activations.
+constexpr size_t kConvSlots = kGeometrySlots + 2 * kActivationSlots;
+
 // A number from JavaScript as a size; throws ERR_ARGUMENT.
 int64_t sizeFrom(double number);
 

@@ -6,24 +6,11 @@ namespace weightnorm::addon {
 
 namespace {
 
-// Numbers of a convolution, as lib/native.ts documents them: its geometry and its two activations.
-constexpr size_t kConvSlots = kGeometrySlots + 2 * kActivationSlots;
-
-const double* convNumbers(Napi::Value value) {
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* data = nullptr;
-  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_float64_array ||
-      length != kConvSlots) {
-    throw core::Error(core::Code::kArgument, core::format("a convolution takes a Float64Array of %zu numbers", kConvSlots));
-  }
-  return static_cast<const double*>(data);
-}
-
-// conv(x, weight, bias, scale, residual, running, preAlpha, postAlpha, numbers)
+// conv(x, weight, bias, scale, residual, running[, preAlpha, postAlpha]), the rest in the environment's convNumbers; more than
+// six arguments cost an allocation.
 Napi::Value conv(const Napi::CallbackInfo& info) {
   const TensorHandle& x = handleOf(info[0]);
-  const double* const numbers = convNumbers(info[8]);
+  const double* const numbers = Environment::of(info.Env()).convSlots();
   core::ConvOp op;
   op.x = x.tensor;
   op.weight = handleOf(info[1]).tensor;

@@ -152,6 +152,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   build.Set("sanitizer", kSanitizer);
   exports.Set("build", build);
   exports.Set("description", Environment::of(env).description());
+  exports.Set("convNumbers", Environment::of(env).convNumbers());
   expose<setErrorClass>(exports, "setErrorClass");
   expose<list>(exports, "listDevices");
   expose<openQueue>(exports, "openQueue");

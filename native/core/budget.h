@@ -1,7 +1,7 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <mutex>
 
 namespace weightnorm::core {
 
@@ -19,10 +19,8 @@ class Budget {
   Figures figures() const;
 
  private:
-  mutable std::mutex mutex_;
-  uint64_t limit_;
-  uint64_t live_ = 0;
-  uint64_t peak_ = 0;
+  const uint64_t limit_;
+  std::atomic<uint64_t> live_{0}, peak_{0};
 };
 
 }  // namespace weightnorm::core

@@ -5,8 +5,10 @@
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 
 #include "core/backend.h"
+#include "core/blocks.h"
 
 namespace weightnorm::core {
 
@@ -22,8 +24,8 @@ class Queue {
   // Takes a prepared operation (core/prepare.h). Throws ERR_MEMORY past the bound; nothing is queued then.
   // A failure while running fails its outputs; an operation with a failed input is skipped and passes that failure on.
   template <class Op>
-  void submit(Op op) {
-    push(std::make_unique<OpTask<Op>>(std::move(op)));
+  void submit(Op&& op) {
+    push(std::make_unique<OpTask<std::decay_t<Op>>>(std::forward<Op>(op)));
   }
 
   // The tensor's bytes once it is computed, or the failure it depends on (marked observed).
@@ -41,6 +43,8 @@ class Queue {
 
  private:
   struct Task {
+    static void* operator new(size_t bytes) { return takeBlock(bytes); }
+    static void operator delete(void* task, size_t bytes) { returnBlock(task, bytes); }
     virtual ~Task() = default;
     virtual void run(Queue& queue) = 0;
     virtual void drop() {}
@@ -49,7 +53,8 @@ class Queue {
 
   template <class Op>
   struct OpTask : Task {
-    explicit OpTask(Op&& o) : op(std::move(o)) {
+    template <class From>
+    explicit OpTask(From&& from) : op(std::forward<From>(from)) {
       op.visit([](const Tensor&) {}, [this](const Tensor& out) { bytes += out.storage->bytes(); });
     }
     void run(Queue& queue) override {

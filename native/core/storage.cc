@@ -6,7 +6,8 @@ namespace weightnorm::core {
 
 namespace {
 std::atomic<uint64_t> nextId{1};
-}
+std::atomic<uint64_t> failed{0};
+}  // namespace
 
 Storage::Storage(std::shared_ptr<Device> device, uint64_t bytes) : device_(std::move(device)), bytes_(bytes), id_(nextId++) {
   device_->budget().reserve(bytes_);
@@ -33,6 +34,11 @@ void Storage::fail(FailurePtr failure) {
   std::lock_guard lock(mutex_);
   if (!failure_) failure_ = std::move(failure);
   failed_.store(failure_ != nullptr, std::memory_order_release);
+  failed.fetch_add(1, std::memory_order_release);
+}
+
+uint64_t Storage::failures() {
+  return failed.load(std::memory_order_acquire);
 }
 
 FailurePtr Storage::failure() const {

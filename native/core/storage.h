@@ -61,6 +61,8 @@ class Storage {
   // First failure wins. Any thread.
   void fail(FailurePtr failure);
   FailurePtr failure() const;
+  // How many storages of this process have failed so far. Counted after failure() tells.
+  static uint64_t failures();
 
   // [queue] Derived data by key (layout, group count, …); nullptr if absent.
   Derived* derived(uint64_t key) const;

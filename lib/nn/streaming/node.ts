@@ -1,5 +1,5 @@
 import type { Tensor } from '../../tensor.js';
-import type { ConvWindow } from '../conv-layer.js';
+import type { ConvWindow } from '../conv-state.js';
 
 /** Where a node stands in one of its inputs. */
 export interface Position {

@@ -162,7 +162,7 @@ export const nativeOf = Tensor.nativeOf;
 
 const { description } = addon;
 
-/** One tensor often has the shape of the one before: they share the frozen array, since making one takes a quarter of a call. */
+/** A tensor often has the shape of the one before: they share the frozen array. */
 let described: readonly number[] = Object.freeze([]);
 
 function describedShape(): readonly number[] {

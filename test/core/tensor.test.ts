@@ -1,6 +1,9 @@
 import { Device, functional as F, scope, Tensor, WeightNormError } from 'weightnorm';
-import { heldTensors } from '../support/collect';
+import type { Addon, NativeTensor } from '../../lib/native';
+import { collectGarbage, heldTensors } from '../support/collect';
 import { devices } from '../support/devices';
+
+const { addon } = require('../../dist/native.js') as { addon: Addon };
 
 const refused = (run: () => unknown): [string, string] => {
   try {
@@ -29,6 +32,20 @@ describe.each(devices)('tensors on %s', (_, device) => {
     shared.set([5, 6]);
     expect([...(await device.tensor(shared).read())]).toEqual([5, 6]);
     expect([...(await device.tensor(Float32Array.of(8, 9).buffer).read())]).toEqual([8, 9]);
+  });
+
+  test('many tensors are told apart, those in the place of collected ones too, and nothing else is taken for one', async () => {
+    const make = (count: number, from: number): Tensor[] => Array.from({ length: count }, (_, i) => device.full([1], from + i));
+    const kept = make(1000, 0).filter((tensor, i) => i % 2 === 0 || void tensor.dispose());
+    await collectGarbage();
+    const all = [...kept, ...make(700, 5000)];
+    const expected = Array.from({ length: 1200 }, (_, i) => (i < 500 ? 2 * i : 4500 + i));
+    expect([...(await F.cat(all).read())]).toEqual(expected);
+    for (const tensor of all) tensor.dispose();
+    const queue = addon.openQueue(device.info.type) as unknown as NativeTensor;
+    for (const other of [queue, {} as NativeTensor, 1 as unknown as NativeTensor]) {
+      expect(refused(() => addon.shape(other))).toEqual(['ERR_ARGUMENT', 'not a native tensor']);
+    }
   });
 
   test('half types take numbers or bits and give both back', async () => {

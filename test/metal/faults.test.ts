@@ -81,7 +81,8 @@ test('scales that failed to compute are computed again by the next forward', asy
   await device.synchronize();
   control.set('fail_commit_code', 3);
   control.set('fail_commit', 1);
-  expect(await codeOf(layer.forward(x).read())).toBe('ERR_EXECUTION');
+  // The second finds scales of which no failure is known yet.
+  for (const lost of [layer.forward(x), layer.forward(x)]) expect(await codeOf(lost.read())).toBe('ERR_EXECUTION');
   const expected = await F.linear(x, F.weightNorm(layer.weight_v as never, layer.weight_g as never), layer.bias).read();
   (await layer.forward(x).read()).forEach((y, i) => {
     expect(y).toBeCloseTo(expected[i] as number, 5);

@@ -5,6 +5,10 @@ void activateSpan(const void* x, void* y, Span span, float param) {
   const SnakeChannel none;
   const int64_t end = span.begin + span.n;
   int64_t i = span.begin;
+  // A loop of its own, whose constants the compiler can keep in registers.
+  if (A == core::Act::kPow && !isSpecialPower(param)) {
+    for (; i + kLanes <= end; i += kLanes) storeAs<D>(y, i, power(loadAs<D>(x, i), param));
+  }
   for (; i + kLanes <= end; i += kLanes) storeAs<D>(y, i, activate<A>(loadAs<D>(x, i), param, none));
   if (i < end) {
     const int n = static_cast<int>(end - i);
@@ -68,21 +72,40 @@ WN_INLINE Vec combine(Vec a, Vec b) {
 // One element in every lane.
 template <core::DType D>
 WN_INLINE Vec loadOne(const void* base, int64_t index) {
-  float lanes[kLanes];
-  store(lanes, loadAsN<D>(base, index, 1));
-  return set(lanes[0]);
+  if constexpr (D == core::DType::kFloat32) {
+    return set(static_cast<const float*>(base)[index]);
+  } else {
+    uint16_t lanes[kLanes];
+    for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<const uint16_t*>(base)[index];
+    return loadAs<D>(lanes, 0);
+  }
+}
+
+// kLanes elements; an operand that is fixed is not read.
+template <core::Arithmetic K, core::DType D, bool kFixedA, bool kFixedB>
+WN_INLINE void combineAt(const void* a, int64_t aAt, Vec fixedA, const void* b, int64_t bAt, Vec fixedB, void* y, int64_t yAt) {
+  const Vec left = kFixedA ? fixedA : loadAs<D>(a, aAt), right = kFixedB ? fixedB : loadAs<D>(b, bAt);
+  storeAs<D>(y, yAt, combine<K>(left, right));
 }
 
 template <core::Arithmetic K, core::DType D, bool kFixedA, bool kFixedB>
 WN_INLINE void arithmeticGrid(const void* a, const void* b, void* y, Grid grid) {
-  for (int64_t row = 0; row < grid.rows; ++row) {
-    const int64_t aAt = grid.aBegin + row * grid.aRow, bAt = grid.bBegin + row * grid.bRow;
-    const int64_t yAt = grid.yBegin + row * grid.length;
+  int64_t aAt = grid.aBegin, bAt = grid.bBegin, yAt = grid.yBegin;
+  for (int64_t row = 0; row < grid.rows; ++row, aAt += grid.aRow, bAt += grid.bRow, yAt += grid.length) {
     const Vec fixedA = kFixedA ? loadOne<D>(a, aAt) : zero(), fixedB = kFixedB ? loadOne<D>(b, bAt) : zero();
     int64_t i = 0;
-    for (; i + kLanes <= grid.length; i += kLanes) {
-      const Vec left = kFixedA ? fixedA : loadAs<D>(a, aAt + i), right = kFixedB ? fixedB : loadAs<D>(b, bAt + i);
-      storeAs<D>(y, yAt + i, combine<K>(left, right));
+    if constexpr (D == core::DType::kFloat32) {
+      for (; i + kLanes <= grid.length; i += kLanes) {
+        combineAt<K, D, kFixedA, kFixedB>(a, aAt + i, fixedA, b, bAt + i, fixedB, y, yAt + i);
+      }
+    } else {
+#if !defined(__clang__)
+// As clang does by itself.
+#pragma GCC unroll 2
+#endif
+      for (; i + kLanes <= grid.length; i += kLanes) {
+        combineAt<K, D, kFixedA, kFixedB>(a, aAt + i, fixedA, b, bAt + i, fixedB, y, yAt + i);
+      }
     }
     if (i < grid.length) {
       const int n = static_cast<int>(grid.length - i);
@@ -101,20 +124,20 @@ void arithmetic(const void* a, const void* b, void* y, Grid grid) {
   arithmeticGrid<K, D, false, false>(a, b, y, grid);
 }
 
+template <core::Arithmetic K, bool kNumberFirst>
+WN_INLINE Vec combineNumber(Vec x, Vec number) {
+  return kNumberFirst ? combine<K>(number, x) : combine<K>(x, number);
+}
+
 template <core::Arithmetic K, core::DType D, bool kNumberFirst>
 WN_INLINE void withNumberSpan(const void* x, void* y, Span span, float number) {
   const Vec fixed = set(number);
   const int64_t end = span.begin + span.n;
-  for (int64_t i = span.begin; i < end; i += kLanes) {
-    const bool whole = i + kLanes <= end;
-    const int n = static_cast<int>(whole ? kLanes : end - i);
-    const Vec value = whole ? loadAs<D>(x, i) : loadAsN<D>(x, i, n);
-    const Vec result = kNumberFirst ? combine<K>(fixed, value) : combine<K>(value, fixed);
-    if (whole) {
-      storeAs<D>(y, i, result);
-    } else {
-      storeAsN<D>(y, i, result, n);
-    }
+  int64_t i = span.begin;
+  for (; i + kLanes <= end; i += kLanes) storeAs<D>(y, i, combineNumber<K, kNumberFirst>(loadAs<D>(x, i), fixed));
+  if (i < end) {
+    const int n = static_cast<int>(end - i);
+    storeAsN<D>(y, i, combineNumber<K, kNumberFirst>(loadAsN<D>(x, i, n), fixed), n);
   }
 }
 

@@ -67,8 +67,17 @@ void dot(const float* x, int rows, const void* weights, core::DType dtype, int64
   return dotAs<DType::kBFloat16>(x, rows, weights, outputs, terms, sums, sumStride);
 }
 
+// Whole panels: kVectors vectors a term.
+template <core::DType D, int kVectors>
+WN_INLINE void packVectors(const void* b, int64_t stride, int64_t terms, float* panel) {
+  for (int64_t k = 0; k < terms; ++k, panel += kVectors * kLanes) {
+    for (int c = 0; c < kVectors; ++c) store(panel + c * kLanes, loadAs<D>(b, k * stride + c * kLanes));
+  }
+}
+
 template <core::DType D>
 void packPanelAs(const void* b, int64_t stride, int64_t terms, int64_t count, float* panel, int64_t width) {
+  if (count == 3 * kLanes && width == count) return packVectors<D, 3>(b, stride, terms, panel);
   for (int64_t k = 0; k < terms; ++k) {
     int64_t j = 0;
     for (; j + kLanes <= count; j += kLanes) store(panel + j, loadAs<D>(b, k * stride + j));

@@ -9,23 +9,28 @@ namespace weightnorm::cpu {
 
 namespace {
 
-// The element of a row of `length` that stands at position `i` < 0 or >= length.
-int64_t source(int64_t i, int64_t length, core::PadMode mode) {
-  if (mode == core::PadMode::kReplicate) return std::clamp(i, int64_t{0}, length - 1);
-  if (mode == core::PadMode::kCircular) return (i % length + length) % length;
-  return i < 0 ? -i : 2 * (length - 1) - i;
-}
-
 template <class T>
 void padRow(const T* x, int64_t length, T* y, const core::PadOp& op) {
-  const auto edge = [&](int64_t from, int64_t to) {
-    for (int64_t i = from; i < to; ++i) {
-      y[op.left + i] = op.mode == core::PadMode::kZeros ? T{0} : x[source(i, length, op.mode)];
-    }
-  };
-  edge(-op.left, 0);
+  T* const end = y + op.left + length;
   std::memcpy(y + op.left, x, static_cast<size_t>(length) * sizeof(T));
-  edge(length, length + op.right);
+  switch (op.mode) {
+    case core::PadMode::kZeros:
+      std::fill_n(y, op.left, T{0});
+      std::fill_n(end, op.right, T{0});
+      break;
+    case core::PadMode::kReflect:
+      for (int64_t i = 0; i < op.left; ++i) y[i] = x[op.left - i];
+      for (int64_t i = 0; i < op.right; ++i) end[i] = x[length - 2 - i];
+      break;
+    case core::PadMode::kReplicate:
+      std::fill_n(y, op.left, x[0]);
+      std::fill_n(end, op.right, x[length - 1]);
+      break;
+    case core::PadMode::kCircular:
+      std::copy_n(x + length - op.left, op.left, y);
+      std::copy_n(x, op.right, end);
+      break;
+  }
 }
 
 template <class T>

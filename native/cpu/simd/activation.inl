@@ -19,9 +19,9 @@ template <core::Act A>
 WN_INLINE Vec activate(Vec x, float param, SnakeChannel snake) {
   using core::Act;
   if constexpr (A == Act::kNone) return x;
-  if constexpr (A == Act::kLeakyRelu) return select(less(x, zero()), x * set(param), x);
-  if constexpr (A == Act::kRelu) return select(less(x, zero()), zero(), x);
-  if constexpr (A == Act::kElu) return select(less(x, zero()), set(param) * expm1(x), x);
+  if constexpr (A == Act::kLeakyRelu) return select(less(opaque(x), zero()), x * set(param), x);
+  if constexpr (A == Act::kRelu) return max(zero(), x);
+  if constexpr (A == Act::kElu) return select(less(opaque(x), zero()), set(param) * expm1(x), x);
   if constexpr (A == Act::kGelu) return gelu(x);
   if constexpr (A == Act::kSilu) return silu(x);
   if constexpr (A == Act::kSigmoid) return sigmoid(x);

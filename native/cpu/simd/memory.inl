@@ -1,10 +1,5 @@
 // Memory access beyond plain loads and stores: float32 values as float64, parts of vectors, stores around the caches.
 
-// kLanes elements as float64, in order.
-struct Wide {
-  VecD lo, hi;
-};
-
 #if defined(WN_ISA_AVX512)
 WN_INLINE VecD widenHalf(const float* p) {
   return {_mm512_cvtps_pd(_mm256_loadu_ps(p))};

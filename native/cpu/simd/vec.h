@@ -33,6 +33,7 @@
 // The order matters.
 // clang-format off
 #include "cpu/simd/vec_common.inl"
+#include "cpu/simd/vec_wide.inl"
 #include "cpu/simd/vec_math.inl"
 #include "cpu/simd/activation.inl"
 // clang-format on

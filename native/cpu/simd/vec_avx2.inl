@@ -186,7 +186,12 @@ WN_INLINE Vec loadHalf(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
 }
 WN_INLINE void storeHalf(uint16_t* p, Vec v) {
+#if defined(__clang__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v.r, _MM_FROUND_TO_NEAREST_INT));
+#else
+  // One instruction; GCC would convert into a register, which takes a shuffle, and store that.
+  asm("vcvtps2ph %2,%1,%0" : "=m"(*reinterpret_cast<__m128i_u*>(p)) : "x"(v.r), "i"(_MM_FROUND_TO_NEAREST_INT));
+#endif
 }
 WN_INLINE Vec loadBFloat(const uint16_t* p) {
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

@@ -191,7 +191,12 @@ WN_INLINE Vec loadHalf(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
 WN_INLINE void storeHalf(uint16_t* p, Vec v) {
+#if defined(__clang__)
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v.r, _MM_FROUND_TO_NEAREST_INT));
+#else
+  // One instruction; GCC would convert into a register, which takes a shuffle, and store that.
+  asm("vcvtps2ph %2,%1,%0" : "=m"(*reinterpret_cast<__m256i_u*>(p)) : "v"(v.r), "i"(_MM_FROUND_TO_NEAREST_INT));
+#endif
 }
 WN_INLINE Vec loadBFloat(const uint16_t* p) {
   const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));

@@ -27,6 +27,14 @@ WN_INLINE VecD operator/(VecD a, VecD b) {
   return div(a, b);
 }
 
+// x with its origin hidden: clang compares lanes just widened from float16 as float16, one at a time with branches.
+WN_INLINE Vec opaque(Vec x) {
+#if defined(__clang__) && (defined(WN_ISA_AVX2) || defined(WN_ISA_AVX512))
+  asm("" : "+v"(x.r));
+#endif
+  return x;
+}
+
 // The sum of the lanes, pairwise, in an order that depends on the lane count only; so is that of a VecD.
 WN_INLINE float sum(Vec v) {
   float lanes[kLanes];

@@ -1,6 +1,6 @@
-// `npm run check:sanitize [asan|tsan …] [cpu|both …] [--all]`: native tests and specs under AddressSanitizer with
+// `npm run check:sanitize [asan|tsan|libcxx …] [cpu|both …] [--all]`: native tests and specs under AddressSanitizer with
 // UndefinedBehaviorSanitizer, and under ThreadSanitizer. `both` is the add-on with the CPU and the Metal backend, the latter on
-// the software Metal; `cpu` the one that Linux users have. Without --all, only `both`, and what a few minutes allow.
+// the software Metal; `cpu` the one that Linux users have. `libcxx` are native tests of the CPU backend with another standard library. Without --all, only `both`, and what a few minutes allow.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const words = process.argv.slice(2);
 const everything = words.includes('--all');
 const unknown = words.filter((word) => !['--all', 'cpu', 'both', ...Object.keys(sanitizers)].includes(word));
 if (unknown.length > 0) {
-  console.error(`check:sanitize: ${unknown.join(', ')}? It takes asan, tsan, cpu, both and --all`);
+  console.error(`check:sanitize: ${unknown.join(', ')}? It takes asan, tsan, libcxx, cpu, both and --all`);
   process.exit(2);
 }
 const named = (names) => names.filter((name) => words.includes(name));
@@ -100,6 +100,15 @@ function leaks(device, addon) {
 
 await ensureBuilt({ native: false });
 for (const name of orElse(named(Object.keys(sanitizers)), Object.keys(sanitizers))) {
+  const { programs } = sanitizers[name];
+  if (programs) {
+    const started = Date.now();
+    const directory = build(name, 'cpu', programs);
+    for (const program of programs)
+      clean(`${name}: ${program}`, 'asan', reportsFolder(`${name}-${program}`), path.join(directory, program), [], { LD_PRELOAD: '' });
+    console.log(`${name}: ${((Date.now() - started) / 1000).toFixed(0)} s`);
+    continue;
+  }
   for (const device of orElse(named(['both', 'cpu']), everything ? ['cpu', 'both'] : ['both'])) {
     const started = Date.now();
     const metal = device === 'both';

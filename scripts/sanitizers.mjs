@@ -7,10 +7,20 @@ import { root, run } from './run.mjs';
 
 export const compiler = process.env.SOFTMETAL_CLANG ?? 'clang++-19';
 
-/** AddressSanitizer with UndefinedBehaviorSanitizer (and the fuzz targets), and ThreadSanitizer. */
+/**
+ * AddressSanitizer with UndefinedBehaviorSanitizer (and the fuzz targets), ThreadSanitizer, and AddressSanitizer with the standard library
+ * of Macs and of our binaries for Linux: what another library forgives may be a fault in that one. Only native programs of the CPU
+ * backend use it, because node brings its own.
+ */
 export const sanitizers = {
   asan: { kinds: 'address,undefined', directory: 'address', cmake: ['-DWEIGHTNORM_FUZZ=ON'] },
   tsan: { kinds: 'thread', directory: 'thread', cmake: [] },
+  libcxx: {
+    kinds: 'address',
+    directory: 'libcxx',
+    cmake: ['-DCMAKE_CXX_FLAGS=-stdlib=libc++ -D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_EXTENSIVE'],
+    programs: ['conv_test', 'gemm_test', 'native_ops', 'simd_test'],
+  },
 };
 
 /** One build with both devices, the Metal one simulated; and one as Linux users have it, with the CPU alone. */
@@ -19,7 +29,9 @@ export const buildDirectory = (name, device) => path.join('build', 'sanitize', `
 /** Configures and builds some targets (all without any). */
 export function build(name, device, targets = []) {
   const softmetal = device !== 'cpu';
-  const { kinds, cmake } = sanitizers[name];
+  const { kinds, cmake, programs } = sanitizers[name];
+  const found = programs && spawnSync(compiler, ['-stdlib=libc++', '-fsyntax-only', '-x', 'c++', '-'], { input: '#include <vector>' }).status === 0;
+  if (programs && !found) throw new Error(`the standard library libc++ of ${compiler} is missing: apt-get install libc++-19-dev libc++abi-19-dev`);
   const directory = buildDirectory(name, device);
   const quiet = { stdio: ['ignore', 'ignore', 'inherit'] };
   const double = path.join(root, directory, 'softmetal');

@@ -155,8 +155,7 @@ bool winogradServes(const core::ConvOp& op) {
   const int64_t inputs = op.x.shape[1] / op.groups, outputs = op.y.shape[1] / op.groups;
   const int points = kernel == 3 ? 6 : 7;
   const int64_t tapGroups = divideUp(kernel, tapsOf(points)), products = tapGroups * points;
-  const int64_t perChannel = dilation == 1 ? 25 : 42;
-  const int64_t transform = points == 6 ? perChannel : perChannel * 9 / 5;
+  const int64_t transform = points == 6 ? (dilation == 1 ? 25 : 56) : (dilation == 1 ? 45 : 75);
   const int64_t lanes = get_convKernels().lanes;
   const int64_t positions = divideUp(length, kTileOutputs * dilation) * dilation;
   const int64_t vectors = divideUp(positions, lanes);

@@ -99,13 +99,13 @@ async function callCosts(device: Device, { batches, calls }: { batches: number; 
 async function eventLoopDelays(
   device: Device,
   folder: string,
-  { milliseconds, frames }: { milliseconds: number; frames: number },
+  { calls, milliseconds, frames }: { calls: number; milliseconds: number; frames: number },
   longestCall: number,
   add: Add,
 ): Promise<void> {
   const voices = await Promise.all([HifiGan.load(folder, { device }), HifiGan.load(folder, { device })]);
   const mel = device.randn([1, voices[0].config.num_mels, frames], { seed: 1 });
-  add('forward of a vocoder, each of its convolutions', await costOfConvolution(voices[0], mel), 'µs', 5);
+  add('forward of a vocoder, each of its convolutions', await costOfConvolution(voices[0], mel, calls), 'µs', 5);
   const synthesize = (): Promise<unknown> => Promise.all(voices.map((voice) => voice.synthesize(mel)));
   await synthesize();
   const watch = async (body: () => Promise<unknown>): Promise<{ p99: number; max: number; rounds: number }> => {
@@ -134,10 +134,10 @@ async function eventLoopDelays(
 }
 
 /** Microseconds of the main thread that a convolution costs inside a vocoder's forward. */
-async function costOfConvolution(voice: HifiGan, mel: Tensor): Promise<number> {
+async function costOfConvolution(voice: HifiGan, mel: Tensor, forwards: number): Promise<number> {
   const convolutions = [...voice.namedParameters().keys()].filter((name) => name.endsWith('weight_v')).length;
   const costs: number[] = [];
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < forwards; i++) {
     const start = performance.now();
     const y = voice.forward(mel);
     costs.push(((performance.now() - start) * 1000) / convolutions);

@@ -72,12 +72,12 @@ struct NormKernels {
 
   // All of the above for whole rows that belong to kept indices first, first + 1, …: the same bits, in one pass over the cache.
   // Returns how many rows are done: the next one is for the other kernels, because its n or s is no normal float32.
-  using Normalise = int64_t (*)(const void* v, const void* g, void* w, const Block& rows, int64_t first, double eps);
-  Normalise normalise[3][3];  // [DType of v][DType of g]
+  using Normalise = int64_t (*)(const void* v, const void* g, core::DType gType, void* w, const Block& rows, int64_t first, double eps);
+  Normalise normalise[3];  // [DType of v]
   // Likewise; the next row's sum of squares is 0 or not finite.
-  using Differentiate = int64_t (*)(const void* gradW, const void* v, const void* g, void* gradV, void* gradG, const Block& rows,
-                                    int64_t first, double eps);
-  Differentiate differentiate[3][3];  // [DType of v][DType of g]
+  using Differentiate = int64_t (*)(const void* gradW, const void* v, const void* g, core::DType gType, void* gradV, void* gradG,
+                                    const Block& rows, int64_t first, double eps);
+  Differentiate differentiate[3];  // [DType of v]
 };
 
 WEIGHTNORM_KERNELS(NormKernels, normKernels)

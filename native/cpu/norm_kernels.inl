@@ -109,8 +109,6 @@ void gradients(const double* squares, const double* products, const void* g, voi
   }
 }
 
-#define WN_GAINS(kernel, dtype) \
-  {kernel<dtype, core::DType::kFloat32>, kernel<dtype, core::DType::kFloat16>, kernel<dtype, core::DType::kBFloat16>}
 #define WN_DTYPES(kernel, kind) \
   {kernel<kind, core::DType::kFloat32>, kernel<kind, core::DType::kFloat16>, kernel<kind, core::DType::kBFloat16>}
 
@@ -129,11 +127,8 @@ extern const NormKernels normKernels = {
     norms,
     {scales<core::DType::kFloat32>, scales<core::DType::kFloat16>, scales<core::DType::kBFloat16>},
     {gradients<core::DType::kFloat32>, gradients<core::DType::kFloat16>, gradients<core::DType::kBFloat16>},
-    {WN_GAINS(normaliseRows, core::DType::kFloat32), WN_GAINS(normaliseRows, core::DType::kFloat16),
-     WN_GAINS(normaliseRows, core::DType::kBFloat16)},
-    {WN_GAINS(differentiateRows, core::DType::kFloat32), WN_GAINS(differentiateRows, core::DType::kFloat16),
-     WN_GAINS(differentiateRows, core::DType::kBFloat16)},
+    {normaliseRows<core::DType::kFloat32>, normaliseRows<core::DType::kFloat16>, normaliseRows<core::DType::kBFloat16>},
+    {differentiateRows<core::DType::kFloat32>, differentiateRows<core::DType::kFloat16>, differentiateRows<core::DType::kBFloat16>},
 };
 
-#undef WN_GAINS
 #undef WN_DTYPES

@@ -42,7 +42,7 @@ void weightNorm(const core::WeightNormOp& op, Pool& pool) {
       if (!near) return plan.eachPiece(plan.task(index), kPieceElements, visit);
       eachRow(
           plan, plan.task(index),
-          [&](const Block& rows, int64_t kept) { return kernels.normalise[dtype][gainType](input.v, g, w, rows, kept, eps); },
+          [&](const Block& rows, int64_t kept) { return kernels.normalise[dtype](input.v, g, op.g.dtype, w, rows, kept, eps); },
           [&](const NestPlan::Task& row) { visit(row, 0); });
     });
     return;

@@ -35,10 +35,12 @@ void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
         writeTask(plan, task, Apply::kGradient, input, gradV, {nullptr, a, b}, {stream, ahead});
       };
       if (!near) return plan.eachPiece(plan.task(index), kPieceElements, visit);
-      const auto differentiate = kernels.differentiate[dtype][gainType];
+      const auto differentiate = kernels.differentiate[dtype];
       eachRow(
           plan, plan.task(index),
-          [&](const Block& rows, int64_t kept) { return differentiate(input.gradW, input.v, g, gradV, gradG, rows, kept, eps); },
+          [&](const Block& rows, int64_t kept) {
+            return differentiate(input.gradW, input.v, g, op.g.dtype, gradV, gradG, rows, kept, eps);
+          },
           [&](const NestPlan::Task& row) { visit(row, 0); });
     });
     return;

@@ -155,14 +155,23 @@ WN_INLINE Vec power(Vec x, float p) {
   // Only whole exponents take negative bases, and odd ones keep their sign.
   return join(pow(widen(x), p, integer ? -__builtin_inf() : 0.0, odd ? -0.0 : 0.0));
 }
+// x^p in place. Apart from its many callers, which would make a large part of the binary of it.
+__attribute__((noinline)) static void raise(Vec& x, float p) {
+  if (!isSpecialPower(p)) {
+    x = power(x, p);
+  } else if (p == 0.0f) {
+    x = set(1);
+  } else if (p == 2.0f) {
+    x = x * x;
+  } else if (p != 1.0f) {
+    float lanes[kLanes];
+    store(lanes, x);
+    for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<float>(::pow(lanes[i], static_cast<double>(p)));
+    x = load(lanes);
+  }
+}
 // The C library's pow for every base and exponent.
 WN_INLINE Vec pow(Vec x, float p) {
-  if (!isSpecialPower(p)) return power(x, p);
-  if (p == 0.0f) return set(1);
-  if (p == 1.0f) return x;
-  if (p == 2.0f) return x * x;
-  float lanes[kLanes];
-  store(lanes, x);
-  for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<float>(::pow(lanes[i], static_cast<double>(p)));
-  return load(lanes);
+  raise(x, p);
+  return x;
 }

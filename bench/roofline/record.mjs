@@ -24,7 +24,7 @@ export function recorder(addon) {
     if (kind === 'linear') return 2 * product(shape(args[1])) * (product(shape(args[0])) / shape(args[0]).at(-1));
     if (kind === 'matmul') return 2 * product(shape(output)) * shape(args[0]).at(-1);
     if (kind === 'conv') {
-      const transposed = (args[8][13] & 1) === 1;
+      const transposed = (addon.convNumbers[13] & 1) === 1;
       const [batch, , ...length] = shape(transposed ? args[0] : output);
       return 2 * product(shape(args[1])) * batch * product(length);
     }

@@ -146,6 +146,18 @@ void randomCases(const char* isa, int count, unsigned seed) {
   }
 }
 
+// Runs a shape with a padding, dtype, mean and options of its own, if it is one at all; whether the Toom-Cook algorithm serves it.
+bool runServed(Case c, int i, std::mt19937& random, const char* isa, cpu::Pool& one, cpu::Pool& many) {
+  c.mode = static_cast<PadMode>(random() % 4);
+  c.dtype = static_cast<DType>(random() % 4 % 3);
+  c.mean = i % 3 == 0 ? 1.0f : 0.0f;
+  if (!c.valid()) return false;
+  ConvOp op = c.make(random);
+  addOptions(op, random);
+  run(c, op, isa, one, many);
+  return cpu::winogradServes(op);
+}
+
 // Shapes that the Toom-Cook algorithm serves: enough channels and length, any kernel and dilation.
 void fastCases(const char* isa, int count, unsigned seed) {
   cpu::Pool one(1), many(3);
@@ -162,13 +174,7 @@ void fastCases(const char* isa, int count, unsigned seed) {
     c.padBegin[1] = range(0, 9);
     c.padEnd[1] = range(0, 9);
     c.groups = range(1, 2);
-    c.mode = static_cast<PadMode>(random() % 4);
-    c.dtype = static_cast<DType>(random() % 4 % 3);
-    c.mean = i % 3 == 0 ? 1.0f : 0.0f;
-    ConvOp op = c.make(random);
-    addOptions(op, random);
-    served += cpu::winogradServes(op);
-    run(c, op, isa, one, many);
+    served += runServed(c, i, random, isa, one, many);
   }
   check(served > count / 2, std::string(isa) + ": the fast algorithm serves few of the shapes made for it");
   for (const int64_t channels : {256, 1024}) {
@@ -201,14 +207,7 @@ void fastImages(const char* isa, int count, unsigned seed) {
     c.padEnd = {range(0, 3), range(0, 3)};
     c.groups = range(1, 2);
     c.batch = range(1, 2);
-    c.mode = static_cast<PadMode>(random() % 4);
-    c.dtype = static_cast<DType>(random() % 4 % 3);
-    c.mean = i % 3 == 0 ? 1.0f : 0.0f;
-    if (!c.valid()) continue;
-    ConvOp op = c.make(random);
-    addOptions(op, random);
-    served += cpu::winogradServes(op);
-    run(c, op, isa, one, many);
+    served += runServed(c, i, random, isa, one, many);
   }
   check(served > count / 2, std::string(isa) + ": the fast algorithm serves few of the images made for it");
   for (const int64_t channels : {256, 1024}) {

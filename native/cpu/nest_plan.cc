@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cpu/chunks.h"
+
 namespace weightnorm::cpu {
 
 namespace {
@@ -9,19 +11,18 @@ namespace {
 // Elements of one task at most, so that what it read stays in a second-level cache until it writes; and at least.
 constexpr int64_t kMostElements = int64_t{1} << 17;
 constexpr int64_t kLeastElements = int64_t{1} << 14;
+// The same of whole rows that would otherwise leave threads idle, and of a row that is summed by itself.
+constexpr int64_t kLeastPart = int64_t{1} << 12;
+constexpr int64_t kLongRow = 64;
 // Neighbouring elements of a row that a task reads at least, if it reads whole columns, and columns if it reads parts.
 constexpr int64_t kLeastRun = 1024;
 constexpr int64_t kManyColumns = 2048;
 // Values behind each partial sum at least, so that the sums are little traffic.
 constexpr int64_t kLeastDepth = 64;
 
-int64_t divideUp(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 }  // namespace
 
-NestPlan::NestPlan(const core::Shape& shape, uint32_t reduce) {
+NestPlan::NestPlan(const core::Shape& shape, uint32_t reduce, int threads) {
   const core::Nest nest(shape, reduce);
   kept_ = nest.kept;
   reduced_ = nest.reduced;
@@ -55,6 +56,16 @@ NestPlan::NestPlan(const core::Shape& shape, uint32_t reduce) {
   }
   keptBlocks_ = divideUp(keptSize, keptBlock_);
   reducedBlocks_ = divideUp(reducedSize, reducedBlock_);
+  if (wholeRows() && reduced_ >= kLongRow) shareRows(threads);
+}
+
+void NestPlan::shareRows(int threads) {
+  const int64_t rounds = divideUp(keptBlocks_, threads);
+  if (rounds >= kManyTasks || keptBlocks_ % threads == 0) return;
+  const int64_t even = divideUp(kept_, rounds * threads);
+  if (even * reduced_ < kLeastPart) return;
+  keptBlock_ = even;
+  keptBlocks_ = divideUp(kept_, even);
 }
 
 NestPlan::Task NestPlan::task(int64_t index) const {

@@ -8,12 +8,13 @@
 namespace weightnorm::cpu {
 
 // How the elements of a nest are shared out: a grid of tasks of 2^14 to 2^17 elements that depends on the shape alone, so
-// that sums come out the same for any number of threads.
+// that sums come out the same for any number of threads. Long whole rows, each summed by itself, are shared out evenly among
+// `threads`, down to 2^12 elements.
 // Outermost, one kept axis may be cut into slices; inside a slice, one kept axis is cut into blocks of whole kept
 // indices and one reduced axis into blocks whose partial sums are added in order.
 class NestPlan {
  public:
-  NestPlan(const core::Shape& shape, uint32_t reduce);
+  NestPlan(const core::Shape& shape, uint32_t reduce, int threads = 1);
 
   struct Range {
     int64_t begin, end;
@@ -56,6 +57,8 @@ class NestPlan {
   }
 
  private:
+  void shareRows(int threads);
+
   std::vector<core::Nest::Axis> axes_;  // at least one kept and one reduced, alternating, outermost first
   int64_t kept_, reduced_;
   int keptSplit_ = 0, reducedSplit_ = 0;

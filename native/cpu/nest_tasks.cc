@@ -213,12 +213,12 @@ void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, co
   }
 }
 
-bool streams(uint64_t bytes) {
-  return bytes >= uint64_t{32} << 20;
+bool streams(uint64_t bytes, int threads) {
+  return bytes >= kNearBytes + (static_cast<uint64_t>(std::min(threads, 16)) << 20);
 }
 
 const void* fetchable(const void* out, uint64_t bytes, int threads) {
-  return !streams(bytes) && bytes >= static_cast<uint64_t>(threads) << 20 ? out : nullptr;
+  return !streams(bytes, threads) && bytes >= static_cast<uint64_t>(threads) << 20 ? out : nullptr;
 }
 
 bool rowsInCache(const NestPlan& plan, uint64_t bytes, int tensors, int threads) {

@@ -43,8 +43,8 @@ void sumTask(const NestPlan& plan, const NestPlan::Task& task, Term term, const 
 void writeTask(const NestPlan& plan, const NestPlan::Task& task, Apply apply, const NestInput& input, void* out, const Coefficients& by,
                Stores stores);
 
-// Whether stores of an output this large should bypass the caches.
-bool streams(uint64_t bytes);
+// Whether stores of an output this large should bypass the caches: beyond what one thread reaches of the common one, or all.
+bool streams(uint64_t bytes, int threads);
 
 // The output as Block::fetch where a thread's part of it outgrows a second-level cache, else null: fetching a line that
 // another core wrote last only to read it costs more than it hides.

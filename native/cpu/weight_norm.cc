@@ -9,12 +9,12 @@
 namespace weightnorm::cpu {
 
 void weightNorm(const core::WeightNormOp& op, Pool& pool) {
-  const NestPlan plan(op.v.shape, op.reduce);
+  const NestPlan plan(op.v.shape, op.reduce, pool.threads());
   NestInput input{dataOf<void>(op.v), nullptr, op.v.dtype};
   void* const w = dataOf<void>(op.w);
   const void* const g = dataOf<void>(op.g);
   const double eps = epsOf(op.eps);
-  const bool stream = streams(op.w.bytes());
+  const bool stream = streams(op.w.bytes(), pool.threads());
   const NormKernels& kernels = get_normKernels();
   const size_t dtype = static_cast<size_t>(op.v.dtype), gainType = static_cast<size_t>(op.g.dtype);
   const NormKernels::Scales scales = kernels.scales[gainType];

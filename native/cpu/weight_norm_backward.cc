@@ -7,10 +7,10 @@
 namespace weightnorm::cpu {
 
 void weightNormBackward(const core::WeightNormBackwardOp& op, Pool& pool) {
-  const NestPlan plan(op.v.shape, op.reduce);
+  const NestPlan plan(op.v.shape, op.reduce, pool.threads());
   NestInput input{dataOf<void>(op.v), dataOf<void>(op.gradW), op.v.dtype};
   void* const gradV = dataOf<void>(op.gradV);
-  const bool stream = streams(op.gradV.bytes());
+  const bool stream = streams(op.gradV.bytes(), pool.threads());
   const NormKernels& kernels = get_normKernels();
   const size_t dtype = static_cast<size_t>(op.v.dtype), gainType = static_cast<size_t>(op.g.dtype);
   const void* const g = dataOf<void>(op.g);

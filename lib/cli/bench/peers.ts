@@ -79,6 +79,8 @@ export class PeerSubject {
   readonly peer: Peer;
   readonly variant: Variant;
   readonly mostRepeats = 1000;
+  // torch's OpenMP threads: up to 10 ms were measured.
+  readonly pollsMilliseconds = 20;
 
   constructor(peer: Peer, variant: Variant) {
     [this.peer, this.variant] = [peer, variant];

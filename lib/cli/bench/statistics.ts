@@ -35,6 +35,8 @@ export interface Timed {
   time(repeats: number): Promise<number>;
   /** The most calls that may be timed together. */
   readonly mostRepeats: number;
+  /** How long its threads may go on polling after a call, and disturb who is timed next. */
+  readonly pollsMilliseconds?: number;
 }
 
 export interface Schedule {
@@ -57,7 +59,7 @@ export interface Timing {
 
 /**
  * Times all subjects in turn, round after round, so that what disturbs the machine disturbs all of them: sample i of one
- * pairs with sample i of another. Each sample follows an untimed call, and a pause in which a peer's threads fall asleep.
+ * pairs with sample i of another. Each sample follows an untimed call, and a pause in which the threads of the one before fall asleep.
  */
 export async function interleave<S extends Timed>(subjects: readonly S[], schedule: Schedule): Promise<Map<S, Timing>> {
   const timings = new Map(subjects.map((subject): [S, Timing] => [subject, { seconds: [], repeats: 1 }]));
@@ -77,13 +79,15 @@ export async function interleave<S extends Timed>(subjects: readonly S[], schedu
       timing.repeats = Math.max(1, Math.min(subject.mostRepeats, Math.ceil(schedule.leastSeconds / once)));
     });
   }
+  let polls = 0;
   for (let round = 0; round < schedule.rounds; round++) {
     // Forwards and backwards by turns, so that none always follows the same other one, whose data fill the caches.
     const order = round % 2 === 0 ? subjects : [...subjects].reverse();
     for (let i = 0; i < order.length; i++) {
       const subject = order[(i + round) % order.length] as S;
       await attempt(subject, async (timing) => {
-        await pause(2);
+        await pause(Math.max(2, polls));
+        polls = subject.pollsMilliseconds ?? 0;
         await subject.time(1);
         timing.seconds.push((await subject.time(timing.repeats)) / timing.repeats);
       });

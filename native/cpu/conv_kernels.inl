@@ -18,9 +18,33 @@ WN_INLINE float element(const void* x, int64_t i) {
   if constexpr (D == core::DType::kBFloat16) return core::bfloatToFloat(static_cast<const uint16_t*>(x)[i]);
 }
 
+// The even ones of 2 · kLanes values.
+WN_INLINE Vec evens(Vec low, Vec high) {
+  Vec even, odd;
+  unzip(low, high, even, odd);
+  return even;
+}
+
+// Every second or fourth value by whole vectors, which may read up to three values past the last.
 template <core::DType D>
 void copyStrided(const GatherRow& row, int64_t first, int64_t last) {
-  for (int64_t q = first; q < last; ++q) row.out[q] = element<D>(row.x, row.start + q * row.step);
+  const int64_t step = row.step, start = row.start;
+  const void* const x = row.x;
+  float* const out = row.out;
+  int64_t q = first;
+  if (step == 2) {
+    for (; q + kLanes <= last; q += kLanes) {
+      const int64_t from = start + 2 * q;
+      store(out + q, evens(loadAs<D>(x, from), loadAs<D>(x, from + kLanes)));
+    }
+  } else if (step == 4) {
+    for (; q + kLanes <= last; q += kLanes) {
+      const int64_t from = start + 4 * q;
+      const Vec low = evens(loadAs<D>(x, from), loadAs<D>(x, from + kLanes));
+      store(out + q, evens(low, evens(loadAs<D>(x, from + 2 * kLanes), loadAs<D>(x, from + 3 * kLanes))));
+    }
+  }
+  for (; q < last; ++q) out[q] = element<D>(x, start + q * step);
 }
 
 // Contiguous source: conversion, the cheap activations and the scale in one pass.

@@ -189,6 +189,9 @@ std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width,
   // 128 bytes of every row, in whole norms; narrower where all rows go to one threadgroup and that leaves the GPU idle.
   const int64_t wide = width == 1 ? kSimdWidth : kStripBytes / static_cast<int64_t>(core::sizeOf(dtype));
   int64_t strip = std::max<int64_t>(1, wide / unit) * unit;
+  // Runs such as 3 or 7 begin anywhere in a line; as many as make up whole lines do not, where no thread has to keep all rows.
+  const int64_t lines = std::lcm(unit, wide);
+  if (!narrow && width > 1 && lines / width <= most / 4) strip = lines;
   while (narrow && strip % 2 == 0 && strip / 2 % unit == 0 && strip / width > 2 && nest.batches * ceilDiv(columns, strip) < kFewStrips) {
     strip /= 2;
   }

@@ -89,19 +89,21 @@ struct MaxBits {
 };
 
 // Folds one float2 a column over all rows' threads, then over the columns of each norm: board[j] is the result of norm j afterwards,
-// for every thread. `board` holds strip * max(1, depth / 2) values. All threads must come here.
+// for every thread. `board` holds strip * max(1, depth / 2) values; in it the columns of a row that neighbouring threads hold are
+// neighbours, so that no two threads of a simdgroup meet in one bank. All threads must come here.
 template <typename Fold, int W>
 inline void fold_columns(thread float2* value, Column c, constant ColumnsParams& p, threadgroup float2* board) {
+  const uint lane = c.x / W;
   for (uint half_depth = p.depth / 2; half_depth > 0; half_depth /= 2) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (c.active && c.y >= half_depth && c.y < 2 * half_depth) {
 #pragma unroll
-      for (int i = 0; i < W; i++) board[(c.y - half_depth) * p.strip + c.x + i] = value[i];
+      for (int i = 0; i < W; i++) board[(c.y - half_depth) * p.strip + i * p.lanes + lane] = value[i];
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (c.active && c.y < half_depth) {
 #pragma unroll
-      for (int i = 0; i < W; i++) value[i] = Fold::fold(value[i], float2(board[c.y * p.strip + c.x + i]));
+      for (int i = 0; i < W; i++) value[i] = Fold::fold(value[i], float2(board[c.y * p.strip + i * p.lanes + lane]));
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -111,17 +113,15 @@ inline void fold_columns(thread float2* value, Column c, constant ColumnsParams&
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (p.run == 1) return;
-  // The first column of a norm gathers the others; results move down only when everyone has read.
-#pragma unroll
-  for (int i = 0; i < W; i++) {
-    if (c.active && c.y == 0 && (c.x + i) % p.run == 0) {
-      for (uint j = 1; j < p.run; j++) value[i] = Fold::fold(value[i], float2(board[c.x + i + j]));
-    }
+  // Thread j gathers norm j; results move down only when everyone has read.
+  const uint norm = c.y * p.lanes + lane;
+  const bool owner = norm < c.width / p.run;
+  float2 total = float2(0.0f);
+  if (owner) {
+    total = board[norm * p.run];
+    for (uint j = 1; j < p.run; j++) total = Fold::fold(total, float2(board[norm * p.run + j]));
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-#pragma unroll
-  for (int i = 0; i < W; i++) {
-    if (c.active && c.y == 0 && (c.x + i) % p.run == 0) board[(c.x + i) / p.run] = value[i];
-  }
+  if (owner) board[norm] = total;
   threadgroup_barrier(mem_flags::mem_threadgroup);
 }

@@ -137,6 +137,9 @@ template <typename T, int W, int K>
   const ColumnRows<T, W, K> values = column_rows<T, W, K>(v, c, p);
   typename Chunk<T, W>::raw chunks[K];
   values.load(values.first, chunks);
+  const bool owner = thread_index < c.width / p.run;
+  // On its way while the squares are added up.
+  const NormFinish finish = finish_of(g, owner ? c.norm + thread_index : 0, p.rule);
 
   float one[W];
   float2 sum[W];
@@ -150,8 +153,8 @@ template <typename T, int W, int K>
   bool again;
   const RangedSum found = fold_squares<T, W>(column_rows<T, W, 4>(v, c, p), sum, c, p, board, part, at, again);
   if (again) values.load(values.first, chunks);
-  if (thread_index < c.width / p.run) {
-    const RowScale scale = finish_of(g, c.norm + thread_index, p.rule).of(norm_of(found));
+  if (owner) {
+    const RowScale scale = finish.of(norm_of(found));
     shared[thread_index] = pack_scale(scale);
     if (p.rule.output != kOutputWeight) statistic[c.norm + thread_index] = scale.s;
   }
@@ -207,6 +210,7 @@ template <typename T, int W>
   if (p.rule.output == kOutputWeight) values.load(values.last(), chunks);
   if (thread_index < c.width / p.run) {
     const ulong norm = c.norm + thread_index;
+    const NormFinish finish = finish_of(g, norm, p.rule);
     RangedSum found = {float2(0.0f), kZeroRow};
 #pragma unroll 4
     for (uint i = 0; i < p.parts; i++) {
@@ -214,7 +218,7 @@ template <typename T, int W>
       const RangedSum next = {float2(as_type<float>(u.x), 0.0f), int(u.y)};
       found = add_ranged(found, next);
     }
-    const RowScale scale = finish_of(g, norm, p.rule).of(norm_of(found));
+    const RowScale scale = finish.of(norm_of(found));
     shared[thread_index] = pack_scale(scale);
     if (p.rule.output != kOutputWeight) statistic[norm] = scale.s;
   }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type DType, dtypeCode } from './dtype.js';
 import { describe, fail } from './errors.js';
 import { addon, type DeviceInfo, type MemoryFigures, type NativeQueue } from './native.js';
@@ -123,6 +124,11 @@ export class Device {
     });
   }
 
+  /** @internal Lets the event loop turn, unless that would submit what is queued so far. */
+  static turn(device: Device): Promise<void> | undefined {
+    return device.#submits ? undefined : nextTurn();
+  }
+
   toString(): string {
     return `Device(${this.info.type}: ${this.info.name})`;
   }
@@ -132,6 +138,8 @@ export class Device {
 export const deviceOf = Device.queueOf;
 /** @internal */
 export const touch = Device.touch;
+/** @internal */
+export const turn = Device.turn;
 
 function openDevice(type: DeviceType, reason?: string): Device {
   let device = open.get(type);

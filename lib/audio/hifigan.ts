@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { TransformStream } from 'node:stream/web';
 import { integer } from '../axes.js';
-import { Device } from '../device.js';
+import { Device, turn } from '../device.js';
 import type { DType } from '../dtype.js';
 import { describe, fail, WeightNormError } from '../errors.js';
 import { narrow } from '../functional.js';
@@ -17,7 +17,8 @@ import { nativeOf, Tensor } from '../tensor.js';
 import { checkHifiGanConfig, type HifiGanConfig } from './hifigan-config.js';
 import { folderOf, loadGenerator } from './hifigan-weights.js';
 import { checkMelConfig, type Mel, type MelConfig } from './mel.js';
-import { leaky, ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
+import { leaky, type ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
+import { allOf, type Steps } from './steps.js';
 import { type MelSource, piecesOf, type SynthesizeStreamOptions, samplesOf, transformOf } from './streaming/pipes.js';
 import { StreamScheduler } from './streaming/scheduler.js';
 import { type StreamOptions, type StreamSource, Synthesizer } from './streaming/synthesizer.js';
@@ -110,18 +111,13 @@ export class HifiGan extends Module {
    *   longer by a few samples; they are cut.
    */
   override forward(mel: Tensor): Tensor {
-    const steps = this.#steps(mel);
-    let step = steps.next();
-    while (!step.done) step = steps.next();
-    return step.value;
+    return allOf(this.#steps(mel));
   }
 
-  /** Queues one convolution or residual block after another, yielding each result; what is alive in between is disposed at the end, however it comes. */
-  *#steps(mel: Tensor): Generator<Tensor, Tensor, void> {
+  *#steps(mel: Tensor): Steps {
     const frames = this.#checkMel(mel);
     const alive = new Set<Tensor>();
-    const step = (compute: () => Tensor, spent?: Tensor): Tensor => {
-      const result = temporaries(compute);
+    const keep = (result: Tensor, spent?: Tensor): Tensor => {
       alive.add(result);
       if (spent) {
         spent.dispose();
@@ -131,26 +127,30 @@ export class HifiGan extends Module {
     };
     const count = this.config.resblock_kernel_sizes.length;
     try {
-      let x = step(() => this.conv_pre.forward(mel));
-      yield x;
+      let x = keep(temporaries(() => this.conv_pre.forward(mel)));
+      yield { result: x, completes: this.conv_pre };
       for (const [stage, up] of this.ups.entries()) {
         const before = x;
-        const input = step(() => up.fused(before, { pre: leaky }), before);
-        yield input;
+        const input = keep(
+          temporaries(() => up.fused(before, { pre: leaky })),
+          before,
+        );
+        yield { result: input, completes: up };
         let sum: Tensor | undefined;
         for (let i = 0; i < count; i++) {
-          const [block, running] = [this.resblocks[stage * count + i] as ResBlock, sum];
-          sum = step(() => block.accumulate(input, { running, ...(i === count - 1 && { outScale: 1 / count }) }), running);
-          yield sum;
+          const block = this.resblocks[stage * count + i] as ResBlock;
+          sum = keep(yield* block.steps(input, { running: sum, ...(i === count - 1 && { outScale: 1 / count }) }), sum);
+          yield { result: sum, completes: block };
         }
-        input.dispose();
-        x = sum as Tensor;
+        x = keep(sum as Tensor, input);
       }
       const last = x;
       // torch's default slope here, not the 0.1 of the other layers.
-      x = step(() => this.conv_post.fused(last, { pre: { kind: 'leakyRelu', param: 0.01 }, post: { kind: 'tanh' } }), last);
-      const longer = x;
-      if ((x.shape[2] as number) > frames * this.hop) x = step(() => narrow(longer, 2, 0, frames * this.hop), longer);
+      x = keep(
+        temporaries(() => this.conv_post.fused(last, { pre: { kind: 'leakyRelu', param: 0.01 }, post: { kind: 'tanh' } })),
+        last,
+      );
+      if ((x.shape[2] as number) > frames * this.hop) x = keep(narrow(x, 2, 0, frames * this.hop), x);
       alive.delete(x);
       return x;
     } finally {
@@ -189,7 +189,8 @@ export class HifiGan extends Module {
   }
 
   /**
-   * Synthesises one waveform. The event loop is never blocked.
+   * Synthesises one waveform. The event loop never waits: on the CPU each convolution is handed over in a turn of its own, so the
+   * model's parameters have to stay as they are until it resolves. {@link HifiGan.forward} hands over all of them at once.
    * @param mel a tensor `[num_mels, frames]` or `[1, num_mels, frames]`, or the values that {@link melSpectrogram} returns
    * @returns frames · hop samples, full scale ±1
    * @throws WeightNormError ERR_SHAPE for a wrong number of bands, ERR_ABORTED when `options.signal` aborts.
@@ -198,24 +199,26 @@ export class HifiGan extends Module {
     const { signal, onProgress } = options;
     throwIfAborted(signal);
     const input = this.#batchOfOne(mel);
-    const modules = this.#order;
-    const work = onProgress && this.#work(modules, input.shape[2] as number);
+    const work = onProgress && this.#work(input.shape[2] as number);
     const steps = this.#steps(input);
     try {
       let done = 0;
       let queuedBytes = 0;
       let step = steps.next();
-      for (let i = 0; !step.done; i++) {
-        queuedBytes += step.value.byteLength * layersOf(modules[i] as Module);
-        if (onProgress || queuedBytes > largestQueue) {
-          await abortable(finished(step.value), signal);
+      for (let i = 0; !step.done; step = steps.next()) {
+        const { result, completes } = step.value;
+        queuedBytes += result.byteLength;
+        if ((work && completes) || queuedBytes > largestQueue) {
+          await abortable(finished(result), signal);
           queuedBytes = 0;
+        } else {
+          await turn(input.device);
+          throwIfAborted(signal);
         }
-        if (work) {
-          done += work[i] as number;
+        if (work && completes) {
+          done += work[i++] as number;
           onProgress(done);
         }
-        step = steps.next();
       }
       const samples = step.value.read();
       step.value.dispose();
@@ -297,14 +300,10 @@ export class HifiGan extends Module {
     });
   }
 
-  /** The modules in the order in which {@link #steps} runs them. */
-  get #order(): Module[] {
+  /** The part of the multiplications that each layer or block takes, in the order in which {@link #steps} completes them. */
+  #work(frames: number): number[] {
     const count = this.config.resblock_kernel_sizes.length;
-    return [this.conv_pre, ...this.ups.flatMap((up, stage) => [up, ...this.resblocks.slice(stage * count, (stage + 1) * count)]), this.conv_post];
-  }
-
-  /** The part of the multiplications that each step takes. */
-  #work(modules: readonly Module[], frames: number): number[] {
+    const modules = [this.conv_pre, ...this.ups.flatMap((up, stage) => [up, ...this.resblocks.slice(stage * count, (stage + 1) * count)]), this.conv_post];
     let length = frames;
     const work = modules.map((module) => {
       const elements = [...module.namedParameters().values()].reduce((sum, parameter) => sum + parameter.size, 0);
@@ -316,11 +315,6 @@ export class HifiGan extends Module {
     const total = work.reduce((sum, part) => sum + part, 0);
     return work.map((part) => part / total);
   }
-}
-
-/** Number of convolutions a step of the model queues. */
-function layersOf(module: Module): number {
-  return module instanceof ResBlock ? module.depth : 1;
 }
 
 /** Resolves when a tensor is computed, without reading more than one element of it. */

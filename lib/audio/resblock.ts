@@ -1,8 +1,10 @@
 import { Module } from '../nn/module.js';
 import type { Signal } from '../nn/streaming/signal.js';
 import { WeightNormConv1d } from '../nn/weight-norm-layers.js';
+import { temporaries } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import type { HifiGanOptions } from './hifigan.js';
+import { allOf, type Steps } from './steps.js';
 
 /** What a stage adds up over its residual blocks. */
 export interface Accumulation {
@@ -30,36 +32,48 @@ export abstract class ResBlock extends Module {
   protected abstract get residuals(): readonly (readonly WeightNormConv1d[])[];
 
   override forward(x: Tensor): Tensor {
-    return this.accumulate(x, {});
+    return allOf(this.steps(x, {}));
   }
 
-  /** outScale · (block(x) + running), with everything fused into the convolutions. */
-  accumulate(x: Tensor, accumulation: Accumulation): Tensor {
+  /** @internal outScale · (block(x) + running), with everything fused into the convolutions. The last of them is no step: its result is returned. */
+  *steps(x: Tensor, accumulation: Accumulation): Steps {
     const { residuals } = this;
     const closing = residuals[residuals.length - 1];
     let current = x;
-    for (const layers of residuals) {
-      const last = layers.length - 1;
-      let inner = current;
-      for (let k = 0; k < last; k++) {
-        const next = (layers[k] as WeightNormConv1d).fused(inner, activated);
-        if (inner !== current) inner.dispose();
-        inner = next;
+    let inner = x;
+    const advance = (compute: () => Tensor): void => {
+      const next = temporaries(compute);
+      if (inner !== current) inner.dispose();
+      inner = next;
+    };
+    try {
+      for (const layers of residuals) {
+        const last = layers.length - 1;
+        for (let k = 0; k < last; k++) {
+          advance(() => (layers[k] as WeightNormConv1d).fused(inner, activated));
+          yield { result: inner, completes: null };
+        }
+        const { running, outScale } = layers === closing ? accumulation : alone;
+        advance(() => (layers[last] as WeightNormConv1d).fused(inner, { pre: leaky, residual: current, running, outScale }));
+        if (current !== x) current.dispose();
+        current = inner;
+        if (layers !== closing) yield { result: inner, completes: null };
       }
-      const { running, outScale } = layers === closing ? accumulation : alone;
-      const next = (layers[last] as WeightNormConv1d).fused(inner, { pre: leaky, residual: current, running, outScale });
+      const result = current;
+      current = x;
+      inner = x;
+      return result;
+    } finally {
       if (inner !== current) inner.dispose();
       if (current !== x) current.dispose();
-      current = next;
     }
-    return current;
   }
 
   override streamed(x: Signal): Signal {
     return this.streamedSum(x, undefined, 1);
   }
 
-  /** @internal {@link accumulate}, described to a stream. */
+  /** @internal {@link steps}, described to a stream. */
   streamedSum(x: Signal, running: Signal | undefined, outScale: number): Signal {
     const { residuals } = this;
     const closed = { ...activated, outScale };
@@ -72,11 +86,6 @@ export abstract class ResBlock extends Module {
         }, current),
       x,
     );
-  }
-
-  /** Number of convolutions. */
-  get depth(): number {
-    return this.residuals.reduce((sum, layers) => sum + layers.length, 0);
   }
 }
 

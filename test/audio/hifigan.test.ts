@@ -1,5 +1,6 @@
 import { audio, Device, nn, scope, type Tensor } from 'weightnorm';
 import { runNode } from '../support/child';
+import { heldTensors } from '../support/collect';
 import { expectError } from '../support/errors';
 import { type GoldenTensor, readGolden } from '../support/golden';
 import { hifiganReference, randomState } from '../support/hifigan-reference';
@@ -173,6 +174,42 @@ describe('a small generator', () => {
     expect([...fractions].sort((a, b) => a - b)).toEqual(fractions);
     expect(fractions[8]).toBeLessThan(1);
     expect(fractions[9]).toBe(1);
+  });
+
+  test('synthesize hands over one convolution a turn of the event loop, and an abort in between frees what there is', async () => {
+    const convolutions = [...model.namedModules().values()].filter(
+      (module) => module instanceof nn.WeightNormConv1d || module instanceof nn.WeightNormConvTranspose1d,
+    );
+    let turns = 0;
+    let running = true;
+    const turn = (): void => {
+      turns++;
+      if (running) setImmediate(turn);
+    };
+    const last = jest.spyOn(model.conv_post, 'fused');
+    try {
+      let turnsBefore = 0;
+      last.mockImplementationOnce((x, fusion) => {
+        turnsBefore = turns;
+        return nn.WeightNormConv1d.prototype.fused.call(model.conv_post, x, fusion);
+      });
+      setImmediate(turn);
+      await model.synthesize({ data, mels: 6, frames });
+      running = false;
+      expect(turnsBefore).toBeGreaterThanOrEqual(convolutions.length - 2);
+
+      last.mockClear();
+      const before = await heldTensors(cpu);
+      const controller = new AbortController();
+      const aborted = model.synthesize({ data, mels: 6, frames }, { signal: controller.signal });
+      setImmediate(() => setImmediate(() => controller.abort()));
+      await expect(aborted).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+      expect(last).not.toHaveBeenCalled();
+      expect(cpu.memory().tensors).toBe(before);
+    } finally {
+      running = false;
+      last.mockRestore();
+    }
   });
 
   test('a mel longer than the queue may be is synthesised all the same, and its memory is given back', async () => {

@@ -15,6 +15,7 @@ constexpr int64_t kPieceRows = 64;                   // a multiple of the rows o
 constexpr int64_t kPackedFloats = int64_t{1} << 20;  // of the left side, to stay in a cache
 constexpr int64_t kPanelFloats = 6 * 1024;           // of a panel's block, to stay in the first-level cache
 constexpr int kMostRows = 8;                         // of a row block, on any instruction set
+constexpr int64_t kLineFloats = 16;
 
 // The part of `finish` that starts at column `first`.
 FinishColumns columnsFrom(const FinishColumns& finish, int64_t first) {
@@ -100,18 +101,27 @@ class GemmRun {
     }
   }
 
-  // One block of terms of the panel against every row, while it is in the first-level cache.
+  // One block of terms of the panel against every row, while it is in the first-level cache. The block behind it is fetched
+  // meanwhile, unless the rows are so few that they would only wait for it.
   void multiplyPanel(const float* panel, int64_t used, const float* packed, int64_t rows, float* sums) const {
     const int64_t depth = static_cast<int64_t>(offsets_.size());
+    const bool fetches = rows >= 4 * kernels_.rows;
     for (int64_t k = 0; k < job_.terms; k += depth) {
       const int64_t terms = std::min(depth, job_.terms - k);
+      const float* const next = panel + (k + terms) * width_;
       for (int64_t row = 0; row < rows;) {
         const int block = blockAt(rows, row);
+        if (fetches) fetch(next + row * terms * width_ / rows, next + (row + block) * terms * width_ / rows);
         kernels_.multiply(panel + k * width_, offsets_.data(), terms, packed + row * job_.terms + k * block, block, sums + row * width_,
                           width_, used, k > 0);
         row += block;
       }
     }
+  }
+
+  static void fetch(const float* first, const float* last) {
+    constexpr int kSecondLevel = 2;
+    for (; first < last; first += kLineFloats) __builtin_prefetch(first, 0, kSecondLevel);
   }
 
   const Gemm& job_;

@@ -105,6 +105,7 @@ WN_INLINE void writePart(const void* v, const void* gradW, void* out, int64_t in
 }
 
 constexpr int64_t kLineBytes = 64;
+constexpr int64_t kWrittenAhead = 128;  // elements: stores wait for their lines in turn, fetches do not
 
 // Elements before `out` reaches a new cache line.
 template <core::DType D>
@@ -160,6 +161,7 @@ WN_INLINE void writeRow(const void* v, const void* gradW, void* out, int64_t beg
     int64_t i = 0;
     for (; i + kLanes <= length; i += kLanes) {
       fetchAhead<A, D>(v, gradW, begin + i, ahead);
+      prefetchForWrite<D>(out, begin + i + kWrittenAhead);
       if constexpr (kColumns) factor.load(by, i);
       writeWhole<A, D, false>(v, gradW, out, begin + i, factor);
     }

@@ -116,6 +116,13 @@ WN_INLINE void prefetch(const void* base, int64_t index) {
   __builtin_prefetch(static_cast<const char*>(base) + index * kSize, 0, 2);
 }
 
+// Brings the line of an element that will be written soon into the first-level cache; any address will do.
+template <core::DType D>
+WN_INLINE void prefetchForWrite(void* base, int64_t index) {
+  constexpr int64_t kSize = D == core::DType::kFloat32 ? 4 : 2;
+  __builtin_prefetch(static_cast<char*>(base) + index * kSize, 1, 3);
+}
+
 // to[i · inner … (i + 1) · inner) = from[i] for i < count. Writes whole vectors: up to kLanes numbers past the end.
 WN_INLINE void spreadFloats(const float* from, int64_t count, int64_t inner, float* to) {
   for (int64_t i = 0; i < count; ++i, to += inner) {

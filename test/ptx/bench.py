@@ -20,26 +20,27 @@ BACKWARD = [((4096, 4096), 2), ((8192, 8192), 2), ((512, 5632), 2), ((65536, 64)
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 
-def timed(body, calls):
-    """Microseconds a call: `body` makes `calls` launches, captured once and replayed; the median of nine replays."""
+def timed(calls, *bodies):
+    """Microseconds a call of each body, which makes `calls` launches: captured once, replayed in turn; the medians of nine replays."""
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
-        body()
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
+        graphs, times = [], [[] for _ in bodies]
+        for body in bodies:
             body()
-        graph.replay()
-        torch.cuda.synchronize()
-        times = []
-        for _ in range(9):
-            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            begin.record()
-            graph.replay()
-            end.record()
             torch.cuda.synchronize()
-            times.append(begin.elapsed_time(end) * 1e3 / calls)
-    return sorted(times)[4]
+            graphs.append(torch.cuda.CUDAGraph())
+            with torch.cuda.graph(graphs[-1], stream=stream):
+                body()
+        for turn in range(10):
+            for graph, measured in zip(graphs, times):
+                begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+                begin.record()
+                graph.replay()
+                end.record()
+                torch.cuda.synchronize()
+                if turn > 0:
+                    measured.append(begin.elapsed_time(end) * 1e3 / calls)
+    return [sorted(measured)[4] for measured in times]
 
 
 def current():
@@ -59,7 +60,7 @@ def line(name, us, moved, own, copy, others):
     text = f'{name:44s} {us:9.2f} us {rate:6.0f} GB/s  {100 * copy / us:5.1f}% of copy'
     if own != moved:
         text += f' (own {100 * copy / us * own / moved:5.1f}%)'
-    print(text + ''.join(f'  {n} {t:.2f} us ({t / us:.2f}x)' for n, t in others), flush=True)
+    print(text + ''.join(f'  torch {t:.2f} us ({t / us:.2f}x)' for t in others), flush=True)
 
 
 def reads_twice(launches):
@@ -81,17 +82,17 @@ def forward(shape, reduce, dtype):
         for m in memory:
             plan.run(launches, m, current())
 
-    us = timed(ours, copies)
+    ours()
     x = v[copies - 1].double()
     want = x * (g.double() / torch.sqrt((x * x).sum(dim=axes, keepdim=True)))
     error = ((w[copies - 1].double() - want).norm() / want.norm()).item()
     if not error < {'float32': 1e-6, 'float16': 1e-3, 'bfloat16': 8e-3}[dtype]:
         sys.exit(f'wrong result: {plan.name_of(launches)} {shape} {dtype}: {error}')
     del x, want
-    copy = timed(lambda: [w[i].copy_(v[i]) for i in range(copies)], copies)
-    others = []
+    bodies = [ours, lambda: [w[i].copy_(v[i]) for i in range(copies)]]
     if len(shape) == 2:
-        others = [('torch', timed(lambda: [torch._weight_norm(v[i], g, 0 if reduce == 2 else 1) for i in range(copies)], copies))]
+        bodies.append(lambda: [torch._weight_norm(v[i], g, 0 if reduce == 2 else 1) for i in range(copies)])
+    us, copy, *others = timed(copies, *bodies)
     size = math.prod(shape) * plan.SIZE[dtype]
     line(f'{plan.name_of(launches)} {list(shape)} over {axes}', us, 2 * size, (3 if reads_twice(launches) else 2) * size, copy, others)
     del v, w
@@ -104,9 +105,12 @@ def norms(shape, dtype):
     n = torch.empty(shape[0], device='cuda')
     launches = plan.norm_launches(shape, 2, dtype, dtype, output=plan.NORM)
     partial = torch.empty(max(16, launches['partial']), dtype=torch.uint8, device='cuda')
-    us = timed(lambda: [plan.run(launches, {'v': v[i].data_ptr(), 'statistic': n.data_ptr(), 'partial': partial.data_ptr(), 'none': v.data_ptr()}, current())
-                        for i in range(copies)], copies)
-    torch_us = timed(lambda: [torch.linalg.vector_norm(v[i], dim=1, dtype=torch.float32) for i in range(copies)], copies)
+
+    def ours():
+        for x in v:
+            plan.run(launches, {'v': x.data_ptr(), 'statistic': n.data_ptr(), 'partial': partial.data_ptr(), 'none': v.data_ptr()}, current())
+
+    us, torch_us = timed(copies, ours, lambda: [torch.linalg.vector_norm(x, dim=1, dtype=torch.float32) for x in v])
     size = math.prod(shape) * plan.SIZE[dtype]
     print(f'norm only {dtype} {list(shape)}: {us:.2f} us, {size / us / 1e3:.0f} GB/s read; torch vector_norm {torch_us:.2f} us', flush=True)
 
@@ -126,7 +130,7 @@ def backward(shape, reduce, dtype):
             plan.run(launches, {'gradW': d[i].data_ptr(), 'v': v[i].data_ptr(), 'g': g.data_ptr(), 'gradV': dv[i].data_ptr(),
                                 'gradG': dg.data_ptr(), 'partial': partial.data_ptr(), 'none': v.data_ptr()}, current())
 
-    us = timed(ours, copies)
+    ours()
     x, y = v[copies - 1].double(), d[copies - 1].double()
     n = torch.sqrt((x * x).sum(dim=axes, keepdim=True))
     want = g.double() / n * (y - x / n * ((x * y).sum(dim=axes, keepdim=True) / n))
@@ -134,11 +138,12 @@ def backward(shape, reduce, dtype):
     if not error < {'float32': 1e-6, 'float16': 1e-3, 'bfloat16': 8e-3}[dtype]:
         sys.exit(f'wrong gradient: {plan.name_of(launches)} {shape} {dtype}: {error}')
     del x, y, want
-    copy = timed(lambda: [dv[i].copy_(v[i]) for i in range(copies)], copies) * 1.5
-    others = []
+    bodies = [ours, lambda: [dv[i].copy_(v[i]) for i in range(copies)]]
     if reduce == 2 and len(shape) == 2:
         norm = torch.linalg.vector_norm(v[0], dim=1, keepdim=True, dtype=torch.float32).contiguous()
-        others = [('torch', timed(lambda: [torch.ops.aten._weight_norm_interface_backward(d[i], v[i], g, norm, 0) for i in range(copies)], copies))]
+        bodies.append(lambda: [torch.ops.aten._weight_norm_interface_backward(d[i], v[i], g, norm, 0) for i in range(copies)])
+    us, copy, *others = timed(copies, *bodies)
+    copy *= 1.5
     size = math.prod(shape) * plan.SIZE[dtype]
     line(f'{plan.name_of(launches)} {list(shape)} over {axes}', us, 3 * size, (5 if reads_twice(launches) else 3) * size, copy, others)
     del v, d, dv
@@ -159,7 +164,12 @@ def hifigan(dtype):
     s = torch.full((copies, rows), float('nan'), device='cuda')
     plans = [plan.scale_launch([(v[i].data_ptr() + size * o, g.data_ptr() + size * q, s[i].data_ptr() + 4 * q, r, c)
                                 for (r, c), (o, q) in zip(shapes, offsets)], dtype, dtype) for i in range(copies)]
-    us = timed(lambda: [plan.run_scales(p, current()) for p in plans], copies)
+
+    def ours():
+        for p in plans:
+            plan.run_scales(p, current())
+
+    ours()
     want = torch.cat([q.double() / v[copies - 1, o:o + r * c].view(r, c).double().norm(dim=1)
                       for (r, c), (o, q) in zip(shapes, [(o, g[p:p + r]) for (r, _), (o, p) in zip(shapes, offsets)])])
     if not ((s[copies - 1].double() - want).abs() / want).max().item() < 5e-7:
@@ -167,12 +177,12 @@ def hifigan(dtype):
     weights = sum(r * c for r, c in shapes)
     half = weights // 2
     a, b = v[:, :half].contiguous(), torch.empty(copies, half, device='cuda', dtype=kind)
-    multiply = timed(lambda: [torch.mul(a[i], 2.0, out=b[i]) for i in range(copies)], copies)
     full = torch.empty_like(v)
-    whole = timed(lambda: [torch.mul(v[i], 2.0, out=full[i]) for i in range(copies)], copies)
     views = [[(v[i, o:o + r * c].view(r, c), g[q:q + r].view(r, 1)) for (r, c), (o, q) in zip(shapes, offsets)] for i in range(copies)]
-    torch_us = timed(lambda: [torch._weight_norm(x, y, 0) for layers in views for x, y in layers], copies)
-    print(f'HiFi-GAN V1 {dtype}: {len(shapes)} layers, {weights} weights, one launch of {plans[0]['groups']} threadgroups: {us:.2f} us '
+    us, multiply, whole, torch_us = timed(copies, ours, lambda: [torch.mul(a[i], 2.0, out=b[i]) for i in range(copies)],
+                                          lambda: [torch.mul(v[i], 2.0, out=full[i]) for i in range(copies)],
+                                          lambda: [torch._weight_norm(x, y, 0) for layers in views for x, y in layers])
+    print(f'HiFi-GAN V1 {dtype}: {len(shapes)} layers, {weights} weights, one launch of {plans[0]["groups"]} threadgroups: {us:.2f} us '
           f'({weights * size / us / 1e3:.0f} GB/s read); multiply over the same bytes {multiply:.2f} us (ratio {us / multiply:.3f}); multiply over all '
           f'weights {whole:.2f} us (ratio {us / whole:.3f}); torch, 78 calls in a graph {torch_us:.1f} us', flush=True)
 

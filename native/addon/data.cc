@@ -61,7 +61,7 @@ struct SplitMix64 {
 
 }  // namespace
 
-Bytes convert(Napi::Value data, int64_t count, DType dtype, bool bits) {
+core::HostBytes convert(Napi::Value data, int64_t count, DType dtype, bool bits) {
   if (!data.IsTypedArray()) throw core::Error(core::Code::kArgument, "data must be a typed array");
   napi_typedarray_type type;
   size_t length = 0;
@@ -71,11 +71,12 @@ Bytes convert(Napi::Value data, int64_t count, DType dtype, bool bits) {
     throw core::Error(core::Code::kShape,
                       core::format("data has %zu elements; the shape holds %lld", length, static_cast<long long>(count)));
   }
-  auto bytes = std::make_shared<std::vector<std::byte>>(length * core::sizeOf(dtype));
-  std::byte* to = bytes->data();
+  const size_t size = length * core::sizeOf(dtype);
+  const std::shared_ptr<std::byte[]> bytes = core::hostBytes(size);
+  std::byte* const to = bytes.get();
   if (bits || (type == napi_float32_array && dtype == DType::kFloat32)) {
     if (bits && type != napi_uint16_array) throw core::Error(core::Code::kDType, "bits of a half type must be a Uint16Array");
-    std::memcpy(to, source, bytes->size());
+    std::memcpy(to, source, size);
     return bytes;
   }
   switch (type) {
@@ -110,8 +111,8 @@ Bytes convert(Napi::Value data, int64_t count, DType dtype, bool bits) {
   return bytes;
 }
 
-Bytes randn(int64_t count, DType dtype, uint64_t seed, double std) {
-  auto bytes = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(count) * core::sizeOf(dtype));
+core::HostBytes randn(int64_t count, DType dtype, uint64_t seed, double std) {
+  const std::shared_ptr<std::byte[]> bytes = core::hostBytes(static_cast<size_t>(count) * core::sizeOf(dtype));
   SplitMix64 random{seed};
   double pair[2];
   for (int64_t i = 0; i < count; ++i) {
@@ -126,7 +127,7 @@ Bytes randn(int64_t count, DType dtype, uint64_t seed, double std) {
       pair[0] = u * factor;
       pair[1] = v * factor;
     }
-    store(&pair[i % 2], 1, dtype, bytes->data() + static_cast<size_t>(i) * core::sizeOf(dtype));
+    store(&pair[i % 2], 1, dtype, bytes.get() + static_cast<size_t>(i) * core::sizeOf(dtype));
   }
   return bytes;
 }

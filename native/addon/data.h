@@ -2,22 +2,18 @@
 
 #include <napi.h>
 
-#include <cstddef>
-#include <memory>
-#include <vector>
+#include <cstdint>
 
-#include "core/storage.h"
+#include "core/ops.h"
 
 namespace weightnorm::addon {
 
-using Bytes = std::shared_ptr<const std::vector<std::byte>>;
-
 // A copy of a typed array's numbers in `dtype`, rounded to nearest even once (also from float64). With `bits` the array
 // already holds the dtype's bits. Throws ERR_SHAPE unless it has `count` elements, ERR_DTYPE for BigInt arrays.
-Bytes convert(Napi::Value data, int64_t count, core::DType dtype, bool bits);
+core::HostBytes convert(Napi::Value data, int64_t count, core::DType dtype, bool bits);
 
 // `count` normal values of mean 0 and deviation `std`: Marsaglia's polar method on splitmix64, with a logarithm made of
 // basic operations only, so every platform gives the same bits.
-Bytes randn(int64_t count, core::DType dtype, uint64_t seed, double std);
+core::HostBytes randn(int64_t count, core::DType dtype, uint64_t seed, double std);
 
 }  // namespace weightnorm::addon

@@ -10,7 +10,7 @@ namespace weightnorm::addon {
 
 namespace {
 
-core::Tensor uploaded(EnvQueue& queue, const core::Shape& shape, core::DType dtype, Bytes bytes) {
+core::Tensor uploaded(EnvQueue& queue, const core::Shape& shape, core::DType dtype, core::HostBytes bytes) {
   core::Queue& target = live(queue);
   core::UploadOp op;
   op.y = core::makeTensor(target.sharedDevice(), shape, dtype);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -11,6 +13,13 @@
 // visit(in, out), so the queue can follow failures without knowing the operation.
 // All tensors of one description live on one device. Formulas: float32 arithmetic unless said otherwise.
 namespace weightnorm::core {
+
+using HostBytes = std::shared_ptr<const std::byte[]>;
+
+// Memory for so many bytes that the caller fills, all of them. Throws std::bad_alloc.
+inline std::shared_ptr<std::byte[]> hostBytes(uint64_t size) {
+  return std::shared_ptr<std::byte[]>(new std::byte[size]);
+}
 
 // w = v · (g / n), n = ‖v‖ over the axes of `reduce` (bit i = axis i); g and n keep those axes as 1.
 // eps unset: a zero row gives 0; eps > 0: n = max(‖v‖, eps); eps = 0: a zero row gives NaN.
@@ -230,10 +239,10 @@ struct FillOp {
   }
 };
 
-// y = bytes copied at the call, already in y's dtype.
+// y = bytes copied at the call, already in y's dtype: y.bytes() of them.
 struct UploadOp {
   Tensor y;
-  std::shared_ptr<const std::vector<std::byte>> data;
+  HostBytes data;
   template <class In, class Out>
   void visit(In&&, Out&& out) const {
     out(y);

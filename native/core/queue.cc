@@ -1,5 +1,6 @@
 #include "core/queue.h"
 
+#include <cstring>
 #include <new>
 
 #include "core/spin.h"
@@ -63,7 +64,7 @@ struct Queue::ReceiveTask : Task {
     std::mutex mutex;
     std::condition_variable settled;
     bool done = false;
-    std::shared_ptr<std::vector<std::byte>> data;
+    HostBytes data;
     FailurePtr failure;
   };
   explicit ReceiveTask(Tensor t) : copy(std::move(t)) { bytes += copy.storage->bytes(); }
@@ -106,8 +107,9 @@ void Queue::receive(const Tensor& source, Queue& from, const Tensor& copy) {
   from.read(source, [parcel = task->parcel, size = source.bytes()](const void* data, FailurePtr failure) {
     std::lock_guard lock(parcel->mutex);
     if (data) {
-      const auto* first = static_cast<const std::byte*>(data);
-      parcel->data = std::make_shared<std::vector<std::byte>>(first, first + size);
+      const std::shared_ptr<std::byte[]> bytes = hostBytes(size);
+      std::memcpy(bytes.get(), data, size);
+      parcel->data = bytes;
     }
     // The copy passes the failure on; nobody has been told of it yet.
     if (failure) failure->observed = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/chunks.h"
 #include "cpu/packed.h"
 #include "cpu/simd/vec_table.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 // Input channels of a transposed weight are further apart than hardware fetches ahead.
 constexpr int64_t kInputsAhead = 12;
-constexpr int64_t kLineFloats = 16;
+constexpr int64_t kTermsAtOnce = 64;
 
 // Terms per output channel of one class, over all its phases.
 int64_t channelTerms(const ConvPlan& plan, const ConvClass& c) {
@@ -39,8 +40,13 @@ void packClass(const ConvPlan& plan, const ConvClass& c, const ConvKernels& kern
     const int rows = rowBlock(channels * phases - row, kernels);
     if (source.inOrder) {
       const float* lines[8];
-      for (int r = 0; r < rows; ++r) lines[r] = source.weight + (firstChannel + row + r) * source.outputStride;
-      kernels.interleave(lines, rows, plan.inputs * taps, out);
+      for (int64_t term = 0; term < plan.inputs * taps; term += kTermsAtOnce) {
+        const int64_t terms = std::min(kTermsAtOnce, plan.inputs * taps - term);
+        for (int r = 0; r < rows; ++r) lines[r] = source.weight + (firstChannel + row + r) * source.outputStride + term;
+        // Where the next terms go.
+        for (int64_t k = 0; k < terms * rows; k += kLineFloats) __builtin_prefetch(out + (term + terms) * rows + k, 1);
+        kernels.interleave(lines, rows, terms, out + term * rows);
+      }
     } else if (taps > 0) {
       // Input channels outermost, as a transposed weight lies: each gives the same places, one input channel further.
       places.clear();

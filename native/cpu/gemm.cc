@@ -15,7 +15,6 @@ constexpr int64_t kPieceRows = 64;                   // a multiple of the rows o
 constexpr int64_t kPackedFloats = int64_t{1} << 20;  // of the left side, to stay in a cache
 constexpr int64_t kPanelFloats = 6 * 1024;           // of a panel's block, to stay in the first-level cache
 constexpr int kMostRows = 8;                         // of a row block, on any instruction set
-constexpr int64_t kLineFloats = 16;
 
 // The part of `finish` that starts at column `first`.
 FinishColumns columnsFrom(const FinishColumns& finish, int64_t first) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/chunks.h"
 #include "cpu/gemm.h"
 #include "cpu/operands.h"
 #include "cpu/packed.h"
@@ -38,6 +39,8 @@ void packPiece(const core::Tensor& weight, int64_t row, int64_t count, int64_t f
         get_vecTable().convert(from, weight.dtype, line, core::DType::kFloat32, terms);
       }
     }
+    // Where the next terms go: what is written is seldom in a cache, and would be waited for line by line.
+    for (int64_t k = 0; k < Columns * terms; k += kLineFloats) __builtin_prefetch(to + (width + j) * terms + k, 1);
     get_convKernels().interleave(lines, Columns, terms, mixed);
     for (int64_t k = 0; k < terms; ++k) std::memcpy(to + k * width + j, mixed + k * Columns, Columns * sizeof(float));
   }

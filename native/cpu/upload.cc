@@ -7,7 +7,7 @@ namespace weightnorm::cpu {
 
 void upload(const core::UploadOp& op, Pool& pool) {
   const int64_t bytes = static_cast<int64_t>(op.y.bytes());
-  copyRows(pool, dataOf<std::byte>(op.y), bytes, op.data->data(), bytes, 1, bytes);
+  copyRows(pool, dataOf<std::byte>(op.y), bytes, op.data.get(), bytes, 1, bytes);
 }
 
 }  // namespace weightnorm::cpu

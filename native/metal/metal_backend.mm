@@ -102,7 +102,7 @@ void MetalBackend::run(const core::UploadOp& op) {
     device_->requireAlive();
     // Memory no GPU work still uses: the copy is made now, before anything queued earlier has run.
     Allocator::Scope scope(stream_, true);
-    std::memcpy(metalBuffer(op.y).contents(), op.data->data(), op.data->size());
+    std::memcpy(metalBuffer(op.y).contents(), op.data.get(), op.y.bytes());
   });
 }
 

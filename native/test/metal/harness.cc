@@ -58,13 +58,13 @@ Tensor Session::empty(const Shape& shape, DType dtype) {
 
 Tensor Session::upload(const std::vector<float>& values, const Shape& shape, DType dtype) {
   Tensor tensor = empty(shape, dtype);
-  auto bytes = std::make_shared<std::vector<std::byte>>(tensor.bytes());
+  const auto bytes = core::hostBytes(tensor.bytes());
   for (size_t i = 0; i < values.size(); ++i) {
     if (dtype == DType::kFloat32) {
-      std::memcpy(bytes->data() + 4 * i, &values[i], 4);
+      std::memcpy(bytes.get() + 4 * i, &values[i], 4);
     } else {
       const uint16_t bits = dtype == DType::kFloat16 ? core::floatToHalf(values[i]) : core::floatToBFloat(values[i]);
-      std::memcpy(bytes->data() + 2 * i, &bits, 2);
+      std::memcpy(bytes.get() + 2 * i, &bits, 2);
     }
   }
   queue_->submit(core::UploadOp{tensor, bytes});

@@ -67,13 +67,13 @@ float roundTo(float x, DType dtype) {
 }
 
 Tensor make(const Shape& shape, DType dtype, const std::vector<float>& values) {
-  auto bytes = std::make_shared<std::vector<std::byte>>(static_cast<size_t>(shape.size()) * core::sizeOf(dtype));
+  const auto bytes = core::hostBytes(static_cast<size_t>(shape.size()) * core::sizeOf(dtype));
   for (size_t i = 0; i < values.size(); ++i) {
     if (dtype == DType::kFloat32) {
-      std::memcpy(bytes->data() + 4 * i, &values[i], 4);
+      std::memcpy(bytes.get() + 4 * i, &values[i], 4);
     } else {
       const uint16_t bits = dtype == DType::kFloat16 ? core::floatToHalf(values[i]) : core::floatToBFloat(values[i]);
-      std::memcpy(bytes->data() + 2 * i, &bits, 2);
+      std::memcpy(bytes.get() + 2 * i, &bits, 2);
     }
   }
   core::UploadOp op{core::makeTensor(device(), shape, dtype), bytes};

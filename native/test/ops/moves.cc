@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "check.h"
 #include "cpu/cast.h"
@@ -129,8 +130,8 @@ void others(Random& random) {
     const std::vector<uint32_t> got = bits(filled);
     check(std::all_of(got.begin(), got.end(), [&](uint32_t b) { return b == want; }), "fill");
 
-    const auto* const begin = cpu::dataOf<std::byte>(x);
-    const auto data = std::make_shared<const std::vector<std::byte>>(begin, begin + x.bytes());
+    const auto data = core::hostBytes(x.bytes());
+    std::memcpy(data.get(), cpu::dataOf<std::byte>(x), x.bytes());
     const Tensor uploaded = empty(x.shape, dtype);
     cpu::upload({uploaded, data}, pool);
     check(bits(uploaded) == bits(x), "upload");

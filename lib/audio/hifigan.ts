@@ -18,7 +18,7 @@ import { checkHifiGanConfig, type HifiGanConfig } from './hifigan-config.js';
 import { folderOf, loadGenerator } from './hifigan-weights.js';
 import { checkMelConfig, type Mel, type MelConfig } from './mel.js';
 import { leaky, type ResBlock, ResBlock1, ResBlock2 } from './resblock.js';
-import { allOf, type Steps } from './steps.js';
+import { allOf, type Step, type Steps } from './steps.js';
 import { type MelSource, piecesOf, type SynthesizeStreamOptions, samplesOf, transformOf } from './streaming/pipes.js';
 import { StreamScheduler } from './streaming/scheduler.js';
 import { type StreamOptions, type StreamSource, Synthesizer } from './streaming/synthesizer.js';
@@ -198,14 +198,16 @@ export class HifiGan extends Module {
   async synthesize(mel: Tensor | Mel, options: SynthesizeOptions = {}): Promise<Float32Array> {
     const { signal, onProgress } = options;
     throwIfAborted(signal);
-    const input = this.#batchOfOne(mel);
+    // A scope around the call ends before the next step: what is made here is none of its tensors.
+    const input = untracked(() => this.#batchOfOne(mel));
     const work = onProgress && this.#work(input.shape[2] as number);
     const steps = this.#steps(input);
+    const next = (): IteratorResult<Step, Tensor> => untracked(() => steps.next());
     try {
       let done = 0;
       let queuedBytes = 0;
-      let step = steps.next();
-      for (let i = 0; !step.done; step = steps.next()) {
+      let step = next();
+      for (let i = 0; !step.done; step = next()) {
         const { result, completes } = step.value;
         queuedBytes += result.byteLength;
         if ((work && completes) || queuedBytes > largestQueue) {

@@ -212,6 +212,17 @@ describe('a small generator', () => {
     }
   });
 
+  test('synthesize outlives a scope around its call', async () => {
+    const expected = await model.synthesize({ data, mels: 6, frames });
+    const before = await heldTensors(cpu);
+    let running: Promise<Float32Array> | undefined;
+    scope(() => {
+      running = model.synthesize({ data, mels: 6, frames });
+    });
+    expect(await running).toEqual(expected);
+    expect(cpu.memory().tensors).toBe(before);
+  });
+
   test('a mel longer than the queue may be is synthesised all the same, and its memory is given back', async () => {
     // 36 convolutions of 3.2 million values each: more than the limit set below.
     const script = `

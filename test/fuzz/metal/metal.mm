@@ -92,7 +92,9 @@ std::optional<Results> onGpu(const uint8_t* data, size_t size) {
   // The other device only has to be another one: operations that mix two are refused before they run.
   static const Place place{gpu(), std::make_shared<Exact>(), [](const Tensor& t, Input& input) {
                              if (t.bytes() > kLargest) throw core::Error(core::Code::kMemory, "too much to fuzz");
-                             const auto bytes = std::make_shared<std::vector<std::byte>>(numbers(t, input));
+                             const std::vector<std::byte> values = numbers(t, input);
+                             const auto bytes = core::hostBytes(values.size());
+                             std::memcpy(bytes.get(), values.data(), values.size());
                              if (&t.storage->device() == gpu().get()) gpuBackend().run(core::UploadOp{t, bytes});
                            }};
   Input input(data, size);

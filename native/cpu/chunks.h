@@ -5,8 +5,6 @@
 
 namespace weightnorm::cpu {
 
-constexpr int64_t kLineFloats = 16;  // of a cache line
-
 inline int64_t divideUp(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "cpu/chunks.h"
 #include "cpu/packed.h"
+#include "cpu/prefetch.h"
 #include "cpu/simd/vec_table.h"
 
 namespace weightnorm::cpu {
@@ -43,8 +43,7 @@ void packClass(const ConvPlan& plan, const ConvClass& c, const ConvKernels& kern
       for (int64_t term = 0; term < plan.inputs * taps; term += kTermsAtOnce) {
         const int64_t terms = std::min(kTermsAtOnce, plan.inputs * taps - term);
         for (int r = 0; r < rows; ++r) lines[r] = source.weight + (firstChannel + row + r) * source.outputStride + term;
-        // Where the next terms go.
-        for (int64_t k = 0; k < terms * rows; k += kLineFloats) __builtin_prefetch(out + (term + terms) * rows + k, 1);
+        fetchToWrite(out + (term + terms) * rows, terms * rows);  // where the next terms go
         kernels.interleave(lines, rows, terms, out + term * rows);
       }
     } else if (taps > 0) {

@@ -4,6 +4,7 @@
 
 #include "cpu/chunks.h"
 #include "cpu/operands.h"
+#include "cpu/prefetch.h"
 #include "cpu/simd/vec_table.h"
 
 namespace weightnorm::cpu {
@@ -110,17 +111,12 @@ class GemmRun {
       const float* const next = panel + (k + terms) * width_;
       for (int64_t row = 0; row < rows;) {
         const int block = blockAt(rows, row);
-        if (fetches) fetch(next + row * terms * width_ / rows, next + (row + block) * terms * width_ / rows);
+        if (fetches) fetchToRead(next + row * terms * width_ / rows, block * terms * width_ / rows);
         kernels_.multiply(panel + k * width_, offsets_.data(), terms, packed + row * job_.terms + k * block, block, sums + row * width_,
                           width_, used, k > 0);
         row += block;
       }
     }
-  }
-
-  static void fetch(const float* first, const float* last) {
-    constexpr int kSecondLevel = 2;
-    for (; first < last; first += kLineFloats) __builtin_prefetch(first, 0, kSecondLevel);
   }
 
   const Gemm& job_;

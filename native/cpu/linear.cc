@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpu/chunks.h"
 #include "cpu/gemm.h"
 #include "cpu/operands.h"
 #include "cpu/packed.h"
+#include "cpu/prefetch.h"
 #include "cpu/simd/vec_table.h"
 
 namespace weightnorm::cpu {
@@ -39,8 +39,7 @@ void packPiece(const core::Tensor& weight, int64_t row, int64_t count, int64_t f
         get_vecTable().convert(from, weight.dtype, line, core::DType::kFloat32, terms);
       }
     }
-    // Where the next terms go: what is written is seldom in a cache, and would be waited for line by line.
-    for (int64_t k = 0; k < Columns * terms; k += kLineFloats) __builtin_prefetch(to + (width + j) * terms + k, 1);
+    fetchToWrite(to + (width + j) * terms, Columns * terms);  // where the next terms go
     get_convKernels().interleave(lines, Columns, terms, mixed);
     for (int64_t k = 0; k < terms; ++k) std::memcpy(to + k * width + j, mixed + k * Columns, Columns * sizeof(float));
   }

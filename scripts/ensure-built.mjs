@@ -20,7 +20,7 @@ export async function ensureBuilt({ native: wanted = true } = {}) {
     // Not `npm ci`: it refuses a lock file that lacks the optional binaries of other platforms. It has those of Linux, and npm
     // takes it to be complete: elsewhere it is left aside. What package.json names is exact.
     const lock = process.platform === 'linux' ? [] : ['--no-package-lock'];
-    run('npm', ['install', '--no-save', '--no-audit', '--no-fund', ...lock]);
+    run('npm', ['install', '--no-save', '--no-audit', '--no-fund', ...lock], { stdio: ['inherit', 2, 'inherit'] });
   }
   const native = Math.max(...['native', 'binding.gyp', 'sources.json', 'scripts/embed-kernels.mjs'].map(newest));
   if (wanted && age('build/Release/weightnorm.node') < native) {

@@ -22,11 +22,14 @@ constexpr int64_t kCachedChunks = 4096;  // 4 chunks in each of 1024 threads
 constexpr int64_t kLongestRun = 512;
 constexpr int64_t kStripNorms = 64;  // kernels/norm_columns.h
 constexpr int64_t kStripBytes = 128;
+constexpr int64_t kSectorBytes = 32;
 constexpr int64_t kColumnThreads = 256;
+constexpr int64_t kSectorThreads = 512;
 constexpr int64_t kColumnMaxParts = 32;
 constexpr uint32_t kBoardBytes = 16384;
 constexpr int64_t kFewStrips = 256;
-constexpr int64_t kScaleThreads = 128;
+constexpr int64_t kScaleThreads = 256;
+constexpr int64_t kLaneChunks = 8;            // of such a row a lane has in flight
 constexpr int64_t kSimdgroupChunks = 1024;    // the longest row that one simdgroup of the scale kernel takes
 constexpr int64_t kLongestScaledRow = 65536;  // elements
 
@@ -66,6 +69,14 @@ std::optional<SimdShare> simdShare(int64_t chunks) {
     if (chunks <= share.lanes * share.perThread) return share;
   }
   return std::nullopt;
+}
+
+// Lanes of a simdgroup to a row of the scale kernel; 0 says a whole threadgroup.
+uint32_t scaleLanes(int64_t chunks) {
+  for (const uint32_t lanes : {8u, 16u}) {
+    if (chunks <= kLaneChunks * lanes) return lanes;
+  }
+  return chunks <= kSimdgroupChunks ? kSimdWidth : 0;
 }
 
 // Threads to use of what a pipeline allows, whole simdgroups only.
@@ -176,6 +187,12 @@ std::optional<ColumnNest> columnNest(const core::Nest& nest) {
   return c;
 }
 
+// How wide strips are: 128 bytes of every row in whole norms. Runs such as 3 or 7 make that end anywhere in a cache line:
+//   kNarrow    narrower where that would leave the GPU idle
+//   kSectors   whole sectors of lines, and more threads to keep them in; only where kNarrow gives none of them, and enough strips
+//   kLines     whole lines, where few enough lanes can have them
+enum class Strips : uint8_t { kNarrow, kSectors, kLines };
+
 // Strips and threads for chunks of `width` elements; nothing where one strip needs more than `maxThreads`. All rows are one part.
 struct ColumnLaunch {
   ColumnsParams params;
@@ -183,17 +200,21 @@ struct ColumnLaunch {
   uint32_t threads;
   uint32_t board;  // bytes of threadgroup memory
 };
-std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width, core::DType dtype, bool narrow, uint32_t maxThreads) {
-  const int64_t columns = nest.kept * nest.run, unit = std::lcm<int64_t>(nest.run, width);
-  const int64_t most = wholeSimdgroups(kColumnThreads, maxThreads);
-  // 128 bytes of every row, in whole norms; narrower where all rows go to one threadgroup and that leaves the GPU idle.
-  const int64_t wide = width == 1 ? kSimdWidth : kStripBytes / static_cast<int64_t>(core::sizeOf(dtype));
+std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width, core::DType dtype, Strips strips, uint32_t maxThreads) {
+  const int64_t columns = nest.kept * nest.run, size = static_cast<int64_t>(core::sizeOf(dtype));
+  const int64_t unit = std::lcm<int64_t>(nest.run, width), wide = width == 1 ? kSimdWidth : kStripBytes / size;
+  const int64_t most = wholeSimdgroups(strips == Strips::kSectors ? kSectorThreads : kColumnThreads, maxThreads);
   int64_t strip = std::max<int64_t>(1, wide / unit) * unit;
-  // Runs such as 3 or 7 begin anywhere in a line; as many as make up whole lines do not, where no thread has to keep all rows.
-  const int64_t lines = std::lcm(unit, wide);
-  if (!narrow && width > 1 && lines / width <= most / 4) strip = lines;
-  while (narrow && strip % 2 == 0 && strip / 2 % unit == 0 && strip / width > 2 && nest.batches * ceilDiv(columns, strip) < kFewStrips) {
-    strip /= 2;
+  const auto count = [&] { return nest.batches * ceilDiv(columns, strip); };
+  if (strips == Strips::kSectors) {
+    if (width == 1 || strip * size % kSectorBytes == 0) return std::nullopt;
+    strip = std::lcm(unit, kSectorBytes / size);
+    if (strip > 2 * wide || count() < kFewStrips) return std::nullopt;
+  } else if (strips == Strips::kLines) {
+    const int64_t lines = std::lcm(unit, wide);
+    if (width > 1 && lines / width <= most / 4) strip = lines;
+  } else {
+    while (strip % 2 == 0 && strip / 2 % unit == 0 && strip / width > 2 && count() < kFewStrips) strip /= 2;
   }
   strip = std::min(strip, columns);
   const int64_t lanes = strip / width;
@@ -204,21 +225,21 @@ std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width,
   const auto board = [&] { return static_cast<uint32_t>(strip * std::max<int64_t>(1, depth / 2) * 8); };
   while (depth > 1 && board() > kBoardBytes) depth /= 2;
   ColumnLaunch launch;
-  const int64_t strips = ceilDiv(columns, strip);
+  const int64_t across = ceilDiv(columns, strip);
   const auto u32 = [](int64_t x) { return static_cast<uint32_t>(x); };
   launch.params = {u32(nest.rows),
                    u32(columns),
                    u32(nest.run),
                    u32(nest.kept),
                    u32(strip),
-                   u32(strips),
+                   u32(across),
                    u32(lanes),
                    u32(depth),
                    1,
                    u32(nest.rows),
                    static_cast<uint64_t>(nest.batches * nest.kept),
                    {}};
-  launch.groups = static_cast<uint64_t>(nest.batches * strips);
+  launch.groups = static_cast<uint64_t>(nest.batches * across);
   launch.threads = wholeSimdgroups(std::max(lanes * depth, norms), static_cast<uint32_t>(most));
   launch.board = board();
   return launch;
@@ -227,17 +248,23 @@ std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width,
 std::optional<NormPlan> planColumns(const Direction& way, const ColumnNest& nest, core::DType dtype, const Chunking& chunks,
                                     const NormRule& rule, const ThreadLimit& limit) {
   const std::string& library = way.columns;
-  if (&way == &kForwardDirection) {
+  const auto held = [&](Strips strips) -> std::optional<NormPlan> {
     for (const uint32_t kept : {8u, 16u}) {
       const std::string kernel = "wn_columns_k" + std::to_string(kept) + "_" + chunks.suffix;
-      auto launch = columnLaunch(nest, chunks.width, dtype, true, limit(library, kernel));
+      auto launch = columnLaunch(nest, chunks.width, dtype, strips, limit(library, kernel));
       if (!launch || launch->params.rows > kept * launch->params.depth) continue;
       launch->params.rule = rule;
       return NormPlan{{{library, kernel, way.buffers, launch->params, {launch->groups, 1}, launch->threads, launch->board}}};
     }
+    return std::nullopt;
+  };
+  if (&way == &kForwardDirection) {
+    for (const Strips strips : {Strips::kSectors, Strips::kNarrow}) {
+      if (auto planned = held(strips)) return planned;
+    }
   }
   const std::string sum = way.prefix + "_columns_sum_" + chunks.suffix, apply = way.prefix + "_columns_apply_" + chunks.suffix;
-  auto launch = columnLaunch(nest, chunks.width, dtype, false, std::min(limit(library, sum), limit(library, apply)));
+  auto launch = columnLaunch(nest, chunks.width, dtype, Strips::kLines, std::min(limit(library, sum), limit(library, apply)));
   if (!launch) return std::nullopt;
   ColumnsParams& p = launch->params;
   p.rule = rule;
@@ -313,22 +340,22 @@ ScalePlan planScales(std::vector<ScaleWeight> weights, core::DType dtype, const 
   plan.kernel = std::string("scale_segments_") + core::name(dtype);
   plan.threads = wholeSimdgroups(kScaleThreads, limit("scale", plan.kernel));
   plan.params.rule = rule;
+  std::fill_n(plan.params.firstGroup, ScaleParams::kMost, UINT32_MAX);
   // What takes longest begins first.
   std::sort(weights.begin(), weights.end(),
             [](const ScaleWeight& a, const ScaleWeight& b) { return a.columns != b.columns ? a.columns > b.columns : a.v < b.v; });
-  for (const ScaleWeight& weight : weights) {
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const ScaleWeight& weight = weights[i];
     const Chunking chunks = rowChunking(dtype, weight.columns);
-    const int64_t count = weight.columns / chunks.width;
-    const auto share = simdShare(count);
-    const uint32_t lanes = share ? share->lanes : count <= kSimdgroupChunks ? kSimdWidth : 0;
-    plan.params.segments[plan.params.count++] = {weight.v,
-                                                 weight.g,
-                                                 weight.scale,
-                                                 static_cast<uint32_t>(weight.rows),
-                                                 static_cast<uint32_t>(weight.columns),
-                                                 static_cast<uint32_t>(plan.groups),
-                                                 static_cast<uint16_t>(lanes),
-                                                 static_cast<uint16_t>(chunks.width > 1)};
+    const uint32_t lanes = scaleLanes(weight.columns / chunks.width);
+    plan.params.firstGroup[i] = static_cast<uint32_t>(plan.groups);
+    plan.params.segments[i] = {weight.v,
+                               weight.g,
+                               weight.scale,
+                               static_cast<uint32_t>(weight.rows),
+                               static_cast<uint32_t>(weight.columns),
+                               static_cast<uint16_t>(lanes),
+                               static_cast<uint16_t>(chunks.width > 1)};
     plan.groups += static_cast<uint64_t>(lanes == 0 ? weight.rows : ceilDiv(weight.rows, plan.threads / lanes));
   }
   return plan;

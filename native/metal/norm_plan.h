@@ -70,13 +70,13 @@ NormPlan planBackward(const core::Nest& nest, core::DType dtype, const NormRule&
 // Scales of many weights of one dtype, g type and eps in one dispatch (kernels/scale.metal), whose only argument is the table.
 struct ScaleSegment {
   uint64_t v, g, scale;  // GPU addresses
-  uint32_t rows, columns, firstGroup;
+  uint32_t rows, columns;
   uint16_t lanes, chunked;
 };
 struct ScaleParams {
-  static constexpr size_t kMost = 96;
+  static constexpr size_t kMost = 88;
   NormRule rule;
-  uint32_t count, unused[3];
+  uint32_t firstGroup[kMost];
   ScaleSegment segments[kMost];
 };
 struct ScaleWeight {

@@ -18,7 +18,7 @@ const relations = ['<', '<=', '>', '>='];
 const more = { '<': '<=', '>': '>=', '<=': '<= 1 +', '>=': '+ 1 >=' };
 const fewer = { '<=': '<', '>=': '>', '<': '+ 1 <', '>': '> 1 +' };
 
-const numeric = /\d\.\d*f|\b(fabs|isinf|isnan|isfinite|as_type|exact_products)\b|\b0x/;
+const numeric = /\d\.\d*f|\b(fabs|isinf|isnan|isfinite|as_type)\b|\b0x/;
 /** Known when the kernel is compiled: template arguments, kStep, numbers. */
 const constant = /^[\s()<>=?:+*/-]*((\b[A-Z]+\b|\bkStep\b|\bkGemmThreads\b|\d+)[\s()<>=?:+*/-]*)+$/;
 

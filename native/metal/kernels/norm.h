@@ -151,21 +151,12 @@ inline R reopened(R r, uint) {
   return r;
 }
 
-// The product of two half-width values is exact in float, so their sums need no product error term.
-template <typename T>
-inline bool exact_products() {
-  return true;
-}
-template <>
-inline bool exact_products<float>() {
-  return false;
-}
-
-// Running sum of products over chunks: in float32 four independent pairs, each product with its rounding error. Of the half types a
-// chunk's products, exact in float, are added up plainly and enter one pair: within 4 roundings of the chunk's own sum.
-template <typename T, int W>
+// Running compensated sums of products over chunks. Before they enter one, a chunk's products of the half types, exact in float, are added
+// up plainly, within 3 roundings; of float32 two are, which is within 2 roundings, one of a norm. With Rests the rounding of every float32
+// product is added up too, and none is added plainly: gradients are differences of what such sums lead to.
+template <typename T, int W, bool Rests = false>
 struct Products {
-  enum : int { kPairs = W > 4 ? 1 : W };
+  enum : int { kRests = Rests && sizeof(T) == 4 ? 1 : 0, kPairs = sizeof(T) == 2 || W == 1 ? 1 : kRests ? W : W / 2 };
   float hi[kPairs];
   float lo[kPairs];
 
@@ -174,28 +165,34 @@ struct Products {
     for (int i = 0; i < kPairs; i++) hi[i] = lo[i] = 0.0f;
   }
   void add(thread const float* a, thread const float* b) {
-    if (W > 4) {
-      float p[4];
+    float p[W];
+    if (kRests || W == 1) {
 #pragma unroll
-      for (int i = 0; i < 4; i++) p[i] = fma(a[(i + 4) % W], b[(i + 4) % W], a[i % W] * b[i % W]);
-      accumulate(0, (p[0] + p[1]) + (p[2] + p[3]), 0.0f);
-      return;
+      for (int i = 0; i < W; i++) {
+        p[i] = a[i] * b[i];
+        if (kRests) lo[i % kPairs] += fma(a[i], b[i], -p[i]);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < W / 2; i++) p[i] = fma(a[i + W / 2], b[i + W / 2], a[i] * b[i]);
+    }
+#pragma unroll
+    for (int count = W / 2; count > kPairs; count /= 2) {
+#pragma unroll
+      for (int i = 0; i < count / 2; i++) p[i] += p[i + count / 2];
     }
 #pragma unroll
     for (int i = 0; i < kPairs; i++) {
-      const float p = a[i] * b[i];
-      accumulate(i, p, fma(a[i], b[i], -p));
+      const float2 s = two_sum(hi[i], p[i]);
+      hi[i] = s.x;
+      lo[i] += s.y;
     }
   }
-  void accumulate(int i, float p, float rest) {
-    const float2 s = two_sum(hi[i], p);
-    hi[i] = s.x;
-    lo[i] += exact_products<T>() ? s.y : s.y + rest;
-  }
   float2 total() const {
-    if (kPairs == 1) return float2(hi[0], lo[0]);
-    return add_sums(add_sums(float2(hi[0], lo[0]), float2(hi[1 % kPairs], lo[1 % kPairs])),
-                    add_sums(float2(hi[2 % kPairs], lo[2 % kPairs]), float2(hi[3 % kPairs], lo[3 % kPairs])));
+    float2 sum = float2(hi[0], lo[0]);
+#pragma unroll
+    for (int i = 1; i < kPairs; i++) sum = add_sums(sum, float2(hi[i], lo[i]));
+    return sum;
   }
 };
 
@@ -329,8 +326,9 @@ inline void store_plain(device typename Chunk<T, W>::raw* target, thread const t
   }
 }
 
-// One row in memory: this thread's chunks are first, first + step, ... below count; U of them in flight.
-template <typename T, int W, int U>
+// One row in memory: this thread's chunks are first, first + step, ... below count; U of them in flight. Where most rows end within a
+// block of U, as Ragged says, what is past the end is not added up.
+template <typename T, int W, int U, bool Ragged = false>
 struct LoopedRow {
   typedef typename Chunk<T, W>::raw raw;
   device const T* v;
@@ -354,6 +352,7 @@ struct LoopedRow {
       load(base, c);
 #pragma unroll
       for (int k = 0; k < U; k++) {
+        if (Ragged && base + k * step >= count) break;
         float x[W];
         Chunk<T, W>::open(c[k], x);
 #pragma unroll

@@ -72,7 +72,7 @@ inline void store_partial(device PartialDots* partial, RangedDots r) {
 // Running dots over chunks.
 template <typename T, int W>
 struct DotSums {
-  Products<T, W> vv, vg;
+  Products<T, W, true> vv, vg;
   float gg;
 
   void clear() {

@@ -51,7 +51,7 @@ struct ColumnPairs {
   static float2 add_product(float2 sum, float a, float b) {
     const float p = a * b;
     const float2 s = two_sum(sum.x, p);
-    return float2(s.x, sum.y + (exact_products<T>() ? s.y : s.y + fma(a, b, -p)));
+    return float2(s.x, sum.y + (sizeof(T) == 4 ? s.y + fma(a, b, -p) : s.y));
   }
 };
 

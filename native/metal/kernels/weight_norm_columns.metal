@@ -8,38 +8,28 @@
 // 8 bytes a norm and part; norms alone 4 and 2.
 #include "norm_columns.h"
 
-// The squares of four rows, a column apart. Those of the half types, exact in float, are added up plainly and enter the pair together.
+// The squares of four rows, a column apart. Two of float32, or four of the half types, exact in float, are added up plainly and enter the
+// pair together.
 template <typename T, int W>
 inline void add_squares(thread const typename Chunk<T, W>::raw* c, thread const float* factor, thread float2* sum) {
-  if (exact_products<T>()) {
-    float four[W];
+  enum : int { kTogether = sizeof(T) == 4 ? 2 : 4 };
 #pragma unroll
-    for (int k = 0; k < 4; k++) {
+  for (int first = 0; first < 4; first += kTogether) {
+    float squares[W];
+#pragma unroll
+    for (int k = 0; k < kTogether; k++) {
       float x[W];
-      Chunk<T, W>::open(c[k], x);
+      Chunk<T, W>::open(c[first + k], x);
 #pragma unroll
       for (int i = 0; i < W; i++) {
         x[i] *= factor[i];
-        four[i] = k == 0 ? x[i] * x[i] : fma(x[i], x[i], four[i]);
+        squares[i] = k == 0 ? x[i] * x[i] : fma(x[i], x[i], squares[i]);
       }
     }
 #pragma unroll
     for (int i = 0; i < W; i++) {
-      const float2 s = two_sum(sum[i].x, four[i]);
+      const float2 s = two_sum(sum[i].x, squares[i]);
       sum[i] = float2(s.x, sum[i].y + s.y);
-    }
-    return;
-  }
-#pragma unroll
-  for (int k = 0; k < 4; k++) {
-    float x[W];
-    Chunk<T, W>::open(c[k], x);
-#pragma unroll
-    for (int i = 0; i < W; i++) {
-      x[i] *= factor[i];
-      const float square = x[i] * x[i];
-      const float2 s = two_sum(sum[i].x, square);
-      sum[i] = float2(s.x, sum[i].y + (s.y + fma(x[i], x[i], -square)));
     }
   }
 }

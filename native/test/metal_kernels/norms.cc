@@ -39,6 +39,7 @@ const Case kCases[] = {
     {{3, 20, 24}, 2, "batches of columns"},
     {{17, 12, 3}, 5, "outer and inner axes, runs of 3"},
     {{17, 5, 7}, 5, "runs of 7, scalar"},
+    {{128, 6, 40, 7}, 10, "runs of 7 in strips of whole sectors"},
     {{9, 8, 16}, 5, "runs of 16"},
     {{4, 3, 600}, 5, "runs too long for a strip"},
     {{2, 3, 4, 5, 2}, 21, "five axes"},

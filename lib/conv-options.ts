@@ -49,38 +49,48 @@ export function paddingMode(mode: unknown): number {
   return code;
 }
 
-/** One number an axis from a number or an array of them. */
-export function extents(value: unknown, axes: number, argument: string, least: number, fallback: number): number[] {
-  const list = value === undefined ? fallback : value;
-  if (Array.isArray(list)) {
-    if (list.length !== axes)
-      fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be a number or ${axes === 1 ? 'one number' : `${axes} numbers, one an axis`}`);
-    return list.map((item) => integer(item, argument, least));
-  }
-  return new Array<number>(axes).fill(integer(list, argument, least));
+/** The number of one of `axes` axes from a number or an array of them. */
+function extent(value: unknown, axis: number, axes: number, argument: string, least: number, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (!Array.isArray(value)) return integer(value, argument, least);
+  if (value.length !== axes)
+    fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be a number or ${axes === 1 ? 'one number' : `${axes} numbers, one an axis`}`);
+  return integer(value[axis], argument, least);
 }
 
-/** [begin, end] of each axis from a padding option. */
-export function paddings(padding: Padding | undefined, kernel: readonly number[], stride: readonly number[], dilation: readonly number[]): [number, number][] {
-  const axes = kernel.length;
-  if (padding === undefined || padding === 'valid') return kernel.map(() => [0, 0]);
-  if (padding === 'same') {
-    if (stride.some((s) => s !== 1)) fail('ERR_ARGUMENT', `padding is 'same', which needs stride 1; stride is ${describe(stride)}`);
+/** One number an axis from a number or an array of them. */
+export function extents(value: unknown, axes: number, argument: string, least: number): number[] {
+  return Array.from({ length: axes }, (_, axis) => extent(value, axis, axes, argument, least, least));
+}
+
+/** Writes begin and end of an axis to `geometry`, whose strides and dilations are there already. */
+function writePadding(geometry: ConvGeometry, slot: number, padding: Padding | undefined, kernel: readonly number[], axis: number): void {
+  let begin = 0;
+  let end = 0;
+  if (typeof padding === 'number') {
+    begin = end = integer(padding, 'padding', 0);
+  } else if (padding === 'same') {
+    const stride = geometry[slot] as number;
+    if (stride !== 1) fail('ERR_ARGUMENT', `padding is 'same', which needs stride 1; stride is ${stride}`);
     // torch's rule: the odd element goes to the end.
-    return kernel.map((k, i) => {
-      const total = (dilation[i] as number) * (k - 1);
-      return [Math.floor(total / 2), total - Math.floor(total / 2)];
-    });
+    const total = (geometry[2 + slot] as number) * ((kernel[axis] as number) - 1);
+    begin = Math.floor(total / 2);
+    end = total - begin;
+  } else if (padding !== undefined && padding !== 'valid') {
+    [begin, end] = paddingPair(padding, axis, kernel.length);
   }
-  if (typeof padding === 'number') return kernel.map(() => [integer(padding, 'padding', 0), padding]);
+  geometry[4 + slot] = begin;
+  geometry[6 + slot] = end;
+}
+
+function paddingPair(padding: unknown, axis: number, axes: number): [number, number] {
   if (!Array.isArray(padding)) fail('ERR_ARGUMENT', `padding is ${describe(padding)}; it must be a number, a pair, 'same' or 'valid'`);
-  if (axes === 1 && padding.length === 2) return [[integer(padding[0], 'padding', 0), integer(padding[1], 'padding', 0)]];
+  if (axes === 1 && padding.length === 2) return [integer(padding[0], 'padding', 0), integer(padding[1], 'padding', 0)];
   if (padding.length !== axes) fail('ERR_ARGUMENT', `padding is ${describe(padding)}; it must have ${axes === 1 ? '1 or 2' : axes} entries`);
-  return padding.map((side) => {
-    if (!Array.isArray(side)) return [integer(side, 'padding', 0), side as number];
-    if (side.length !== 2) fail('ERR_ARGUMENT', `padding is ${describe(padding)}; an axis takes a number or [begin, end]`);
-    return [integer(side[0], 'padding', 0), integer(side[1], 'padding', 0)];
-  });
+  const side = padding[axis];
+  if (!Array.isArray(side)) return [integer(side, 'padding', 0), side];
+  if (side.length !== 2) fail('ERR_ARGUMENT', `padding is ${describe(padding)}; an axis takes a number or [begin, end]`);
+  return [integer(side[0], 'padding', 0), integer(side[1], 'padding', 0)];
 }
 
 /** Whether `algorithm` says 'direct'. */
@@ -90,22 +100,23 @@ export function isDirect(algorithm: unknown): boolean {
   return algorithm === 'direct';
 }
 
-/** @internal Geometry for the add-on from options; `axes` is 1 or 2. */
-export function convGeometry(kernel: readonly number[], options: AnyConvOptions, transposed: boolean): ConvGeometry {
+/** @internal Geometry for the add-on from options, written to `geometry`; one number a spatial axis of the kernel, 1 or 2 of them. */
+export function convGeometry(
+  kernel: readonly number[],
+  options: AnyConvOptions,
+  transposed: boolean,
+  geometry: ConvGeometry = new Float64Array(14),
+): ConvGeometry {
   const axes = kernel.length;
-  const geometry = new Float64Array(14);
-  const stride = extents(options.stride, axes, 'stride', 1, 1);
-  const dilation = extents(options.dilation, axes, 'dilation', 1, 1);
   if (transposed && options.padding === 'same') fail('ERR_ARGUMENT', "padding is 'same'; a transposed convolution takes a number, a pair or 'valid'");
-  const pads = paddings(options.padding, kernel, stride, dilation);
-  const outputPadding = extents(options.outputPadding, axes, 'outputPadding', 0, 0);
   geometry.fill(1, 0, 4);
-  for (let i = 0; i < axes; i++) {
-    const slot = i + 2 - axes;
-    geometry[slot] = stride[i] as number;
-    geometry[2 + slot] = dilation[i] as number;
-    [geometry[4 + slot], geometry[6 + slot]] = pads[i] as [number, number];
-    geometry[8 + slot] = outputPadding[i] as number;
+  geometry.fill(0, 4, 10);
+  for (let axis = 0; axis < axes; axis++) {
+    const slot = axis + 2 - axes;
+    geometry[slot] = extent(options.stride, axis, axes, 'stride', 1, 1);
+    geometry[2 + slot] = extent(options.dilation, axis, axes, 'dilation', 1, 1);
+    writePadding(geometry, slot, options.padding, kernel, axis);
+    geometry[8 + slot] = extent(options.outputPadding, axis, axes, 'outputPadding', 0, 0);
   }
   geometry[10] = integer(options.groups ?? 1, 'groups', 1);
   geometry[11] = paddingMode(options.paddingMode);

@@ -52,14 +52,17 @@ function convolve(
 ): Tensor {
   nativeOf(x, 'x');
   nativeOf(weight, 'weight');
-  for (const [argument, tensor] of [
-    ['x', x],
-    ['weight', weight],
-  ] as const) {
-    if (tensor.shape.length !== axes + 2) fail('ERR_SHAPE', `${name}: ${argument} has shape [${tensor.shape.join(', ')}]; it must have rank ${axes + 2}`);
-  }
-  return convFused(x, { weight }, bias, convGeometry(weight.shape.slice(2), options, transposed), {});
+  requireRank(name, 'x', x.shape, axes + 2);
+  requireRank(name, 'weight', weight.shape, axes + 2);
+  return convFused(x, { weight }, bias, convGeometry(weight.shape.slice(2), options, transposed, scratch), {});
 }
+
+function requireRank(name: string, argument: string, shape: readonly number[], rank: number): void {
+  if (shape.length !== rank) fail('ERR_SHAPE', `${name}: ${argument} has shape [${shape.join(', ')}]; it must have rank ${rank}`);
+}
+
+/** Geometries that end with their call. */
+const scratch = new Float64Array(14);
 
 /** Cross-correlation of x [N, C, L] with weight [O, C/groups, K], plus bias [O]; returns [N, O, L']. */
 export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: ConvOptions = {}): Tensor {

@@ -63,7 +63,7 @@ export abstract class ConvLayer extends Layer {
     this.inChannels = integer(inChannels, 'inChannels', 1);
     this.outChannels = integer(outChannels, 'outChannels', 1);
     if (kernelSize === undefined) fail('ERR_ARGUMENT', 'kernelSize is undefined; it must be an integer of at least 1');
-    this.kernelSize = extents(kernelSize, spatial, 'kernelSize', 1, 1);
+    this.kernelSize = extents(kernelSize, spatial, 'kernelSize', 1);
     this.groups = integer(options.groups ?? 1, 'groups', 1);
     this.layout = checkLayout(options.layout);
     for (const [argument, channels] of [

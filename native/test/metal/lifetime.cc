@@ -211,6 +211,7 @@ void memory() {
   const Tensor idle = session.upload(b, {1000});
   session.synchronize();
   session.device()->trim();
+  softmetal_set("completion_delay", 200000);  // far longer than the way to trim
   {
     Tensor y = session.run(relu(session.upload(a, {1000})));
     session.queue().flush();
@@ -219,7 +220,7 @@ void memory() {
     for (int i = 0; i < 2000 && device.cachedBytes() < 8000; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     session.device()->trim();
   }
-  session.synchronize();
+  check(!session.synchronize(), "trim leaves memory to the work that uses it");
   check(device.cachedBytes() == 0, "trim reaches memory that was busy");
   softmetal_reset();
 }

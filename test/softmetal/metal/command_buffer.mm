@@ -207,7 +207,11 @@ struct RecordedCommand {
   }
   _changed.notify_all();
   [self call:_scheduledHandlers];
-  const Failure failure = [self runCommands];
+  Failure failure;
+  @autoreleasepool {
+    // Reading a weak reference leaves a strong one in the pool, which must not keep anything alive until completion.
+    failure = [self runCommands];
+  }
   _ranUntil = softmetal::nextEpoch();
   _commands.clear();
   NSError* error = nil;

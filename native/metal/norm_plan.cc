@@ -248,19 +248,15 @@ std::optional<ColumnLaunch> columnLaunch(const ColumnNest& nest, uint32_t width,
 std::optional<NormPlan> planColumns(const Direction& way, const ColumnNest& nest, core::DType dtype, const Chunking& chunks,
                                     const NormRule& rule, const ThreadLimit& limit) {
   const std::string& library = way.columns;
-  const auto held = [&](Strips strips) -> std::optional<NormPlan> {
-    for (const uint32_t kept : {8u, 16u}) {
-      const std::string kernel = "wn_columns_k" + std::to_string(kept) + "_" + chunks.suffix;
-      auto launch = columnLaunch(nest, chunks.width, dtype, strips, limit(library, kernel));
-      if (!launch || launch->params.rows > kept * launch->params.depth) continue;
-      launch->params.rule = rule;
-      return NormPlan{{{library, kernel, way.buffers, launch->params, {launch->groups, 1}, launch->threads, launch->board}}};
-    }
-    return std::nullopt;
-  };
   if (&way == &kForwardDirection) {
     for (const Strips strips : {Strips::kSectors, Strips::kNarrow}) {
-      if (auto planned = held(strips)) return planned;
+      for (const uint32_t kept : {8u, 16u}) {
+        const std::string kernel = "wn_columns_k" + std::to_string(kept) + "_" + chunks.suffix;
+        auto launch = columnLaunch(nest, chunks.width, dtype, strips, limit(library, kernel));
+        if (!launch || launch->params.rows > kept * launch->params.depth) continue;
+        launch->params.rule = rule;
+        return NormPlan{{{library, kernel, way.buffers, launch->params, {launch->groups, 1}, launch->threads, launch->board}}};
+      }
     }
   }
   const std::string sum = way.prefix + "_columns_sum_" + chunks.suffix, apply = way.prefix + "_columns_apply_" + chunks.suffix;

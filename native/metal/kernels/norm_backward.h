@@ -3,7 +3,7 @@
 // S, n^2 and S / n^2 are kept as float2(hi, lo) and the difference is formed from both parts by fma, because it cancels
 // where gradW points along v.
 #pragma once
-#include "norm.h"
+#include "norm_rows.h"
 
 // The sums a row's gradients follow from. `gg` (plain float) only tells whether gradW stays in range.
 struct Dots {

@@ -1,7 +1,7 @@
 // Index arithmetic of any kept / reduced nest (core::Nest): a kept index and a reduced index, both row-major over their
 // own axes, to the element of the full tensor. Outermost axis first; unused axes have size 1.
 #pragma once
-#include "norm.h"
+#include "norm_rows.h"
 
 struct NestParams {  // NestParams in norm_plan.h
   ulong keptSize[4], keptStride[4], reducedSize[4], reducedStride[4];

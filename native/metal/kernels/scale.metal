@@ -4,7 +4,7 @@
 //   lanes 0         one long row a threadgroup
 // Grid: the weights' threadgroups in turn, longest rows first. Traffic: one read of v, 4 bytes an element in float32 and 2 in the half
 // types, the least possible.
-#include "norm.h"
+#include "norm_rows.h"
 
 // What 4 KB of arguments hold, in norm_plan.h too.
 enum : uint { kSegmentBlocks = 11, kSegmentBlock = 8, kMostSegments = kSegmentBlocks * kSegmentBlock };

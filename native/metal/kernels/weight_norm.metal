@@ -8,7 +8,7 @@
 //
 // Grid: rows / (rows a threadgroup) threadgroups. Traffic: one read of v and one write of w, 8 bytes an element in float32 and 4 in the
 // half types, which is the least possible; wn_loop reads v once more (from the cache as far as it reaches). Norms alone: 4 and 2 bytes.
-#include "norm.h"
+#include "norm_rows.h"
 
 struct RowsParams {  // RowsParams in norm_plan.h
   ulong rows;

@@ -4,7 +4,7 @@
 //                   last to first, so the first ones meet what the sums left in the caches. Norm or scale alone: [1, rows].
 // Traffic: two reads of v and one write of w (12 bytes an element in float32, 6 in the half types), 16 bytes a part.
 // One read is the least possible only for rows that fit the threadgroup's registers.
-#include "norm.h"
+#include "norm_rows.h"
 
 struct SplitParams {  // SplitParams in norm_plan.h
   ulong columns;

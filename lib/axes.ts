@@ -25,6 +25,11 @@ export function integer(value: unknown, argument: string, least: number): number
   return value as number;
 }
 
+/** `name` says whose argument it is. */
+export function requireRank(name: string, argument: string, shape: readonly number[], rank: number): void {
+  if (shape.length !== rank) fail('ERR_SHAPE', `${name}: ${argument} has shape [${shape.join(', ')}]; it must have rank ${rank}`);
+}
+
 /** An axis of a tensor of a rank, negative from the end. */
 export function resolveAxis(axis: unknown, rank: number, argument: string): number {
   const index = Number.isInteger(axis) && (axis as number) < 0 ? (axis as number) + rank : (axis as number);

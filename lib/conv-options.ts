@@ -49,9 +49,9 @@ export function paddingMode(mode: unknown): number {
   return code;
 }
 
-/** The number of one of `axes` axes from a number or an array of them. */
-function extent(value: unknown, axis: number, axes: number, argument: string, least: number, fallback: number): number {
-  if (value === undefined) return fallback;
+/** The number of one of `axes` axes from a number or an array of them; `least` where there is none. */
+function extent(value: unknown, axis: number, axes: number, argument: string, least: number): number {
+  if (value === undefined) return least;
   if (!Array.isArray(value)) return integer(value, argument, least);
   if (value.length !== axes)
     fail('ERR_ARGUMENT', `${argument} is ${describe(value)}; it must be a number or ${axes === 1 ? 'one number' : `${axes} numbers, one an axis`}`);
@@ -60,7 +60,7 @@ function extent(value: unknown, axis: number, axes: number, argument: string, le
 
 /** One number an axis from a number or an array of them. */
 export function extents(value: unknown, axes: number, argument: string, least: number): number[] {
-  return Array.from({ length: axes }, (_, axis) => extent(value, axis, axes, argument, least, least));
+  return Array.from({ length: axes }, (_, axis) => extent(value, axis, axes, argument, least));
 }
 
 /** Writes begin and end of an axis to `geometry`, whose strides and dilations are there already. */
@@ -100,23 +100,21 @@ export function isDirect(algorithm: unknown): boolean {
   return algorithm === 'direct';
 }
 
+/** @internal A geometry without numbers yet. */
+export const newGeometry = (): ConvGeometry => new Float64Array(14);
+
 /** @internal Geometry for the add-on from options, written to `geometry`; one number a spatial axis of the kernel, 1 or 2 of them. */
-export function convGeometry(
-  kernel: readonly number[],
-  options: AnyConvOptions,
-  transposed: boolean,
-  geometry: ConvGeometry = new Float64Array(14),
-): ConvGeometry {
+export function convGeometry(kernel: readonly number[], options: AnyConvOptions, transposed: boolean, geometry: ConvGeometry = newGeometry()): ConvGeometry {
   const axes = kernel.length;
   if (transposed && options.padding === 'same') fail('ERR_ARGUMENT', "padding is 'same'; a transposed convolution takes a number, a pair or 'valid'");
   geometry.fill(1, 0, 4);
   geometry.fill(0, 4, 10);
   for (let axis = 0; axis < axes; axis++) {
     const slot = axis + 2 - axes;
-    geometry[slot] = extent(options.stride, axis, axes, 'stride', 1, 1);
-    geometry[2 + slot] = extent(options.dilation, axis, axes, 'dilation', 1, 1);
+    geometry[slot] = extent(options.stride, axis, axes, 'stride', 1);
+    geometry[2 + slot] = extent(options.dilation, axis, axes, 'dilation', 1);
     writePadding(geometry, slot, options.padding, kernel, axis);
-    geometry[8 + slot] = extent(options.outputPadding, axis, axes, 'outputPadding', 0, 0);
+    geometry[8 + slot] = extent(options.outputPadding, axis, axes, 'outputPadding', 0);
   }
   geometry[10] = integer(options.groups ?? 1, 'groups', 1);
   geometry[11] = paddingMode(options.paddingMode);

@@ -1,5 +1,5 @@
-import { axesMask, checkEps, finite, integer, type NormAxes, reduceMask, resolveAxis, type WeightNormOptions } from './axes.js';
-import { type AnyConvOptions, type ConvOptions, type ConvTransposeOptions, convGeometry, type PaddingMode, paddingMode } from './conv-options.js';
+import { axesMask, checkEps, finite, integer, type NormAxes, reduceMask, requireRank, resolveAxis, type WeightNormOptions } from './axes.js';
+import { type AnyConvOptions, type ConvOptions, type ConvTransposeOptions, convGeometry, newGeometry, type PaddingMode, paddingMode } from './conv-options.js';
 import { describe, fail } from './errors.js';
 import { activate, convFused, linearFused } from './fused.js';
 import { addon } from './native.js';
@@ -57,12 +57,8 @@ function convolve(
   return convFused(x, { weight }, bias, convGeometry(weight.shape.slice(2), options, transposed, scratch), {});
 }
 
-function requireRank(name: string, argument: string, shape: readonly number[], rank: number): void {
-  if (shape.length !== rank) fail('ERR_SHAPE', `${name}: ${argument} has shape [${shape.join(', ')}]; it must have rank ${rank}`);
-}
-
 /** Geometries that end with their call. */
-const scratch = new Float64Array(14);
+const scratch = newGeometry();
 
 /** Cross-correlation of x [N, C, L] with weight [O, C/groups, K], plus bias [O]; returns [N, O, L']. */
 export function conv1d(x: Tensor, weight: Tensor, bias?: Tensor | null, options: ConvOptions = {}): Tensor {

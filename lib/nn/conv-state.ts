@@ -1,5 +1,5 @@
+import { requireRank } from '../axes.js';
 import { type AnyConvOptions, convGeometry } from '../conv-options.js';
-import { fail } from '../errors.js';
 import type { ConvGeometry } from '../native.js';
 import type { Tensor } from '../tensor.js';
 import type { WeightOrder } from './layout.js';
@@ -47,9 +47,7 @@ export class ConvState {
     if (weight.shape === this.#shape) return this.geometry;
     const kernel = weight.shape.slice(2);
     if (kernel.length !== this.#kernel.length || kernel.some((size, i) => size !== this.#kernel[i])) {
-      if (kernel.length !== this.order.spatial) {
-        fail('ERR_SHAPE', `${this.layer}: weight has shape [${weight.shape.join(', ')}]; it must have rank ${this.order.spatial + 2}`);
-      }
+      requireRank(this.layer, 'weight', weight.shape, this.order.spatial + 2);
       this.geometry = convGeometry(kernel, this.options, this.order.transposed);
       this.#kernel = kernel;
     }

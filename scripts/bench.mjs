@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { compile, configure } from './cmake.mjs';
 import { ensureBuilt } from './ensure-built.mjs';
-import { root, run } from './run.mjs';
+import { root, run, toErrors } from './run.mjs';
 
 const onnxruntime = 'onnxruntime-node@1.30.0';
 
@@ -22,7 +22,7 @@ function installOnnxruntime() {
 const args = process.argv.slice(2);
 await ensureBuilt();
 if (args[0] === 'roofline') {
-  run(process.execPath, ['scripts/build-softmetal.mjs'], { stdio: ['inherit', 2, 'inherit'] });
+  run(process.execPath, ['scripts/build-softmetal.mjs'], toErrors);
   run(process.execPath, ['bench/roofline.mjs', ...args.slice(1)]);
 } else if (args[0] === 'kernels') {
   const build = path.join('build', 'native');

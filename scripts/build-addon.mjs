@@ -4,15 +4,13 @@ import { utimesSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { makeNodeDirectory } from './node-headers.mjs';
-import { root, run, tool } from './run.mjs';
+import { root, run, toErrors, tool } from './run.mjs';
 
 export function buildAddon(configuration = 'Release') {
   const nodedir = makeNodeDirectory(root);
   const gyp = tool('node-gyp/bin/node-gyp.js');
   const jobs = process.env.JOBS ?? 'max';
   const debug = configuration === 'Debug' ? ['--debug'] : [];
-  // What a build says is no part of the output of a command that needs it, which may be JSON.
-  const toErrors = { stdio: ['inherit', 2, 'inherit'] };
   run(process.execPath, [gyp, 'configure', '--silent', `--nodedir=${nodedir}`, ...debug], toErrors);
   run(process.execPath, [gyp, 'build', '--silent', `--nodedir=${nodedir}`, '--jobs', jobs, ...debug], toErrors);
   // Newer than every source, also where make found nothing to do.

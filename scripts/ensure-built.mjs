@@ -1,7 +1,7 @@
 // Installs and builds what is missing or older than its sources: makes `npm start` and `npm test` work first thing.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { root, run } from './run.mjs';
+import { root, run, toErrors } from './run.mjs';
 
 /** When a file, or the newest in a folder of the repository, was changed. */
 export function newest(entry) {
@@ -20,7 +20,7 @@ export async function ensureBuilt({ native: wanted = true } = {}) {
     // Not `npm ci`: it refuses a lock file that lacks the optional binaries of other platforms. It has those of Linux, and npm
     // takes it to be complete: elsewhere it is left aside. What package.json names is exact.
     const lock = process.platform === 'linux' ? [] : ['--no-package-lock'];
-    run('npm', ['install', '--no-save', '--no-audit', '--no-fund', ...lock], { stdio: ['inherit', 2, 'inherit'] });
+    run('npm', ['install', '--no-save', '--no-audit', '--no-fund', ...lock], toErrors);
   }
   const native = Math.max(...['native', 'binding.gyp', 'sources.json', 'scripts/embed-kernels.mjs'].map(newest));
   if (wanted && age('build/Release/weightnorm.node') < native) {

@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url';
 /** The package's root folder. */
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
+/** Options of {@link run} for what a command needs done first: its words are no part of that command's output, which may be JSON. */
+export const toErrors = { stdio: ['inherit', 2, 'inherit'] };
+
 /** Runs a program in the root folder with this terminal; exits with its status when it fails. */
 export function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });

@@ -44,7 +44,7 @@ const digest = (texts) =>
 export function sourceHashes() {
   const host = join(kernels, '..');
   const files = readdirSync(host)
-    .filter((name) => /\.(mm|h)$/.test(name))
+    .filter((name) => /\.(mm|cc|h)$/.test(name))
     .sort();
   const texts = libraries().map((name) =>
     flatten(join(kernels, name))

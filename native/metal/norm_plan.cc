@@ -71,12 +71,12 @@ std::optional<SimdShare> simdShare(int64_t chunks) {
   return std::nullopt;
 }
 
-// Lanes of a simdgroup to a row of the scale kernel; 0 says a whole threadgroup.
-uint32_t scaleLanes(int64_t chunks) {
-  for (const uint32_t lanes : {8u, 16u}) {
-    if (chunks <= kLaneChunks * lanes) return lanes;
+// Lanes of a simdgroup to a row of the scale kernel, as a power of two; 0 says a whole threadgroup.
+uint32_t scaleLaneBits(int64_t chunks) {
+  for (const uint32_t bits : {3u, 4u}) {
+    if (chunks <= kLaneChunks << bits) return bits;
   }
-  return chunks <= kSimdgroupChunks ? kSimdWidth : 0;
+  return chunks <= kSimdgroupChunks ? 5 : 0;
 }
 
 // Threads to use of what a pipeline allows, whole simdgroups only.
@@ -336,23 +336,27 @@ ScalePlan planScales(std::vector<ScaleWeight> weights, core::DType dtype, const 
   plan.kernel = std::string("scale_segments_") + core::name(dtype);
   plan.threads = wholeSimdgroups(kScaleThreads, limit("scale", plan.kernel));
   plan.params.rule = rule;
-  std::fill_n(plan.params.firstGroup, ScaleParams::kMost, UINT32_MAX);
+  std::fill_n(plan.params.firstGroup, ScaleParams::kBlocks, UINT32_MAX);
+  for (ScaleBlock& block : plan.params.blocks) std::fill_n(block.firstGroup, ScaleBlock::kSegments, UINT32_MAX);
   // What takes longest begins first.
   std::sort(weights.begin(), weights.end(),
             [](const ScaleWeight& a, const ScaleWeight& b) { return a.columns != b.columns ? a.columns > b.columns : a.v < b.v; });
   for (size_t i = 0; i < weights.size(); ++i) {
     const ScaleWeight& weight = weights[i];
     const Chunking chunks = rowChunking(dtype, weight.columns);
-    const uint32_t lanes = scaleLanes(weight.columns / chunks.width);
-    plan.params.firstGroup[i] = static_cast<uint32_t>(plan.groups);
-    plan.params.segments[i] = {weight.v,
-                               weight.g,
-                               weight.scale,
-                               static_cast<uint32_t>(weight.rows),
-                               static_cast<uint32_t>(weight.columns),
-                               static_cast<uint16_t>(lanes),
-                               static_cast<uint16_t>(chunks.width > 1)};
-    plan.groups += static_cast<uint64_t>(lanes == 0 ? weight.rows : ceilDiv(weight.rows, plan.threads / lanes));
+    const uint32_t laneBits = scaleLaneBits(weight.columns / chunks.width);
+    const size_t block = i / ScaleBlock::kSegments, own = i % ScaleBlock::kSegments;
+    const uint32_t first = static_cast<uint32_t>(plan.groups);
+    if (own == 0) plan.params.firstGroup[block] = first;
+    plan.params.blocks[block].firstGroup[own] = first;
+    plan.params.blocks[block].segments[own] = {weight.v,
+                                               weight.g,
+                                               weight.scale,
+                                               static_cast<uint32_t>(weight.rows),
+                                               static_cast<uint16_t>(weight.columns / chunks.width),
+                                               static_cast<uint8_t>(laneBits),
+                                               static_cast<uint8_t>(chunks.width)};
+    plan.groups += static_cast<uint64_t>(laneBits == 0 ? weight.rows : ceilDiv(weight.rows, plan.threads >> laneBits));
   }
   return plan;
 }

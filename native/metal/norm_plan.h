@@ -70,15 +70,24 @@ NormPlan planBackward(const core::Nest& nest, core::DType dtype, const NormRule&
 // Scales of many weights of one dtype, g type and eps in one dispatch (kernels/scale.metal), whose only argument is the table.
 struct ScaleSegment {
   uint64_t v, g, scale;  // GPU addresses
-  uint32_t rows, columns;
-  uint16_t lanes, chunked;
+  uint32_t rows;
+  uint16_t chunks;   // a row
+  uint8_t laneBits;  // 2^laneBits lanes of a simdgroup share a row; 0 says a whole threadgroup
+  uint8_t width;     // elements a chunk
+};
+struct ScaleBlock {
+  static constexpr size_t kSegments = 7;
+  uint32_t firstGroup[kSegments];  // each weight's first threadgroup; the largest number past the last weight
+  ScaleSegment segments[kSegments];
 };
 struct ScaleParams {
-  static constexpr size_t kMost = 88;
+  static constexpr size_t kBlocks = 14;
+  static constexpr size_t kMost = kBlocks * ScaleBlock::kSegments;
   NormRule rule;
-  uint32_t firstGroup[kMost];
-  ScaleSegment segments[kMost];
+  uint32_t firstGroup[kBlocks];  // each block's
+  ScaleBlock blocks[kBlocks];
 };
+static_assert(sizeof(ScaleBlock) == 256 && sizeof(ScaleParams) <= 4096);
 struct ScaleWeight {
   uint64_t v, g, scale;
   int64_t rows, columns;

@@ -147,7 +147,7 @@ const faults = [
   ['pad.mm', 'one too many before the first', 'length, op.left, padded}', 'length, op.left + 1, padded}'],
   ['reduce.mm', 'half the scratch memory', '2 * sizeof(float)', 'sizeof(float)'],
   ['reduce.mm', 'partial sums are bound as if nobody wrote them', 'dispatch.bind(2, *pairs, Access::kWrite)', 'dispatch.bind(2, *pairs, Access::kRead)'],
-  ['norm_plan.cc', 'weights start at the same threadgroup', 'firstGroup[i] = static_cast<uint32_t>(plan.groups)', 'firstGroup[i] = 0'],
+  ['norm_plan.cc', 'weights start at the same threadgroup', 'first = static_cast<uint32_t>(plan.groups)', 'first = 0'],
   ['scale.mm', 'scales are declared as read', 'uses(segment->scale, Access::kWrite)', 'uses(segment->scale, Access::kRead)'],
   ['stream.mm', 'what is copied starts at its first step', 'p.fromStart = number(step.conv.xRows.start);', ''],
   ['stream.mm', 'all that is kept goes to the same place', 'number(op.kept), number(step.keepAt)', 'number(op.kept), 0'],

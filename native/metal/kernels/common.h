@@ -63,10 +63,17 @@ inline void store4(device bf16* p, float4 x) {
 
 // core::DType's numbering, for arguments whose dtype is a function constant.
 constant uint kFloat32 = 0, kFloat16 = 1, kBFloat16 = 2;
+// As it is stored: what waits for the value is not in a branch, so that a thread can load other things after it.
+inline uint load_bits(device const uchar* p, uint dtype, ulong i) {
+  return dtype == kFloat32 ? ((device const uint*)p)[i] : ((device const ushort*)p)[i];
+}
+inline float widen_bits(uint bits, uint dtype) {
+  if (dtype == kFloat32) return as_type<float>(bits);
+  if (dtype == kFloat16) return float(as_type<half>(ushort(bits)));
+  return widen(bf16(bits));
+}
 inline float load_any(device const uchar* p, uint dtype, ulong i) {
-  if (dtype == kFloat32) return ((device const float*)p)[i];
-  if (dtype == kFloat16) return float(((device const half*)p)[i]);
-  return widen(((device const bf16*)p)[i]);
+  return widen_bits(load_bits(p, dtype, i), dtype);
 }
 
 // core::Act's numbering.

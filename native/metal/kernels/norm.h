@@ -200,17 +200,17 @@ inline RowScale row_scale(Norm norm, float g, constant NormRule& rule) {
 
 // What a row's norm leads to: the scale of its elements, or in `s` alone the value that norm and scale operations store.
 struct NormFinish {
-  float gain;
+  uint gain;  // as it is stored
   constant NormRule* rule;
 
   RowScale of(Norm norm) const {
     if (rule->output == kOutputNorm) return plain_scale(norm.whole(), norm.n);
-    const RowScale r = row_scale(norm, gain, *rule);
+    const RowScale r = row_scale(norm, widen_bits(gain, rule->gType), *rule);
     return rule->output == kOutputScale ? plain_scale((r.s * r.after) * r.before, norm.n) : r;
   }
 };
 inline NormFinish finish_of(device const uchar* g, ulong i, constant NormRule& rule) {
-  const NormFinish finish = {rule.output == kOutputNorm ? 0.0f : load_any(g, rule.gType, i), &rule};
+  const NormFinish finish = {rule.output == kOutputNorm ? 0u : load_bits(g, rule.gType, i), &rule};
   return finish;
 }
 // A scale on its way through threadgroup memory; w < 0 says that there is none yet.

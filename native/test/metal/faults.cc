@@ -206,6 +206,27 @@ void hang() {
   check(code.get() == "ERR_EXECUTION", "and fails when the system stops the work");
 }
 
+// An operation waits for a free command buffer; meanwhile the one its input comes from fails.
+void failsWhileWaiting() {
+  const metal::Overrides before = metal::overrides();
+  metal::overrides().recycled = nullptr;  // as in failedBuffer
+  metal::overrides().maxInFlight = 1;
+  {
+    Session session;
+    const Tensor x = session.upload({1, -2}, {2});
+    check(session.readCode(session.run(doubling(x))) == "", "before anything fails");
+    softmetal_set("hang", 1);
+    const Tensor first = session.run(doubling(x));
+    session.queue().flush();
+    const Tensor derived = session.run(doubling(first));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the queue's thread waits in `derived`
+    softmetal_reset();
+    check(session.readCode(derived) == "ERR_EXECUTION", "an input that fails while its reader waits: the reader fails");
+    check(session.readCode(session.run(doubling(x))) == "", "and work after it runs");
+  }
+  metal::overrides() = before;
+}
+
 void outOfOrder(bool failing) {
   softmetal_set("shuffle_completion", 1);
   if (failing) softmetal_set("fail_commit", 12);
@@ -308,6 +329,7 @@ void faults() {
   lostDevice(11);
   revokedAfterTimeout();
   hang();
+  failsWhileWaiting();
   outOfOrder(false);
   outOfOrder(true);
   toldOnce();

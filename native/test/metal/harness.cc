@@ -6,11 +6,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <future>
 #include <random>
 #include <thread>
 
+#include "../host_values.h"
 #include "metal/metal.h"
 #include "metal/overrides.h"
 #include "softmetal/control.h"
@@ -58,16 +58,7 @@ Tensor Session::empty(const Shape& shape, DType dtype) {
 
 Tensor Session::upload(const std::vector<float>& values, const Shape& shape, DType dtype) {
   Tensor tensor = empty(shape, dtype);
-  const auto bytes = core::hostBytes(tensor.bytes());
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (dtype == DType::kFloat32) {
-      std::memcpy(bytes.get() + 4 * i, &values[i], 4);
-    } else {
-      const uint16_t bits = dtype == DType::kFloat16 ? core::floatToHalf(values[i]) : core::floatToBFloat(values[i]);
-      std::memcpy(bytes.get() + 2 * i, &bits, 2);
-    }
-  }
-  queue_->submit(core::UploadOp{tensor, bytes});
+  queue_->submit(core::UploadOp{tensor, testing::toBytes(values, dtype)});
   return tensor;
 }
 
@@ -77,17 +68,7 @@ std::vector<float> Session::read(const Tensor& tensor) {
   const DType dtype = tensor.dtype;
   queue_->read(tensor, [promise, size, dtype](const void* data, core::FailurePtr failure) {
     if (failure) return promise->set_exception(std::make_exception_ptr(failure->error));
-    std::vector<float> values(size);
-    for (size_t i = 0; i < size; ++i) {
-      if (dtype == DType::kFloat32) {
-        std::memcpy(&values[i], static_cast<const std::byte*>(data) + 4 * i, 4);
-      } else {
-        uint16_t bits;
-        std::memcpy(&bits, static_cast<const std::byte*>(data) + 2 * i, 2);
-        values[i] = dtype == DType::kFloat16 ? core::halfToFloat(bits) : core::bfloatToFloat(bits);
-      }
-    }
-    promise->set_value(std::move(values));
+    promise->set_value(testing::toValues(data, size, dtype));
   });
   return promise->get_future().get();
 }
@@ -109,8 +90,7 @@ std::string Session::readCode(const Tensor& tensor, std::string* message) {
 }
 
 float rounded(float value, DType dtype) {
-  if (dtype == DType::kFloat32) return value;
-  return dtype == DType::kFloat16 ? core::halfToFloat(core::floatToHalf(value)) : core::bfloatToFloat(core::floatToBFloat(value));
+  return testing::roundTo(value, dtype);
 }
 
 std::vector<float> rounded(std::vector<float> values, DType dtype) {

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <future>
 
 #include "metal/metal.h"
@@ -60,23 +59,8 @@ core::Backend& backend() {
   return *sharedBackend();
 }
 
-float roundTo(float x, DType dtype) {
-  if (dtype == DType::kFloat16) return core::halfToFloat(core::floatToHalf(x));
-  if (dtype == DType::kBFloat16) return core::bfloatToFloat(core::floatToBFloat(x));
-  return x;
-}
-
 Tensor make(const Shape& shape, DType dtype, const std::vector<float>& values) {
-  const auto bytes = core::hostBytes(static_cast<size_t>(shape.size()) * core::sizeOf(dtype));
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (dtype == DType::kFloat32) {
-      std::memcpy(bytes.get() + 4 * i, &values[i], 4);
-    } else {
-      const uint16_t bits = dtype == DType::kFloat16 ? core::floatToHalf(values[i]) : core::floatToBFloat(values[i]);
-      std::memcpy(bytes.get() + 2 * i, &bits, 2);
-    }
-  }
-  core::UploadOp op{core::makeTensor(device(), shape, dtype), bytes};
+  core::UploadOp op{core::makeTensor(device(), shape, dtype), toBytes(values, dtype)};
   backend().run(op);
   return op.y;
 }
@@ -101,19 +85,8 @@ std::vector<uint8_t> readBytes(const Tensor& tensor) {
 
 std::vector<double> read(const Tensor& tensor) {
   const std::vector<uint8_t> bytes = readBytes(tensor);
-  std::vector<double> values(static_cast<size_t>(tensor.size()));
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (tensor.dtype == DType::kFloat32) {
-      float x;
-      std::memcpy(&x, &bytes[4 * i], 4);
-      values[i] = x;
-    } else {
-      uint16_t bits;
-      std::memcpy(&bits, &bytes[2 * i], 2);
-      values[i] = tensor.dtype == DType::kFloat16 ? core::halfToFloat(bits) : core::bfloatToFloat(bits);
-    }
-  }
-  return values;
+  const std::vector<float> values = toValues(bytes.data(), static_cast<size_t>(tensor.size()), tensor.dtype);
+  return {values.begin(), values.end()};
 }
 
 double ulp(double x, DType dtype) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../host_values.h"
 #include "../worse.h"
 #include "core/backend.h"
 #include "core/prepare.h"
@@ -35,7 +36,6 @@ std::vector<double> read(const Tensor& tensor);
 // The stored bits as they are.
 std::vector<uint8_t> readBytes(const Tensor& tensor);
 
-float roundTo(float x, DType dtype);
 // The distance of neighbouring values of dtype around x, never less than around its smallest normal number.
 double ulp(double x, DType dtype);
 // Units in the last place between the stored `got` and `want`; 0 where both are NaN, infinite where one is. Where subnormals are

@@ -16,10 +16,29 @@ bool hasTag(Napi::Value value, const napi_type_tag& tag) {
   return napi_check_object_type_tag(value.Env(), value, &tag, &result) == napi_ok && result;
 }
 
+// The handle's tensor and its accounting; harmless when repeated.
+void dropHandle(napi_env env, TensorHandle& handle) {
+  if (!handle.tensor.storage) return;
+  handle.tensor.storage.reset();
+  handle.queue->tensors--;
+  account(env, handle);
+}
+
 void forget(napi_env env, TensorHandle* handle) {
   const std::shared_ptr<Handles> handles = handle->queue->handles;
   dropHandle(env, *handle);
+  if (handle->external) napi_delete_reference(env, handle->external);
   handles->remove(handle);
+}
+
+napi_value makeExternal(Napi::Env env, TensorHandle* handle) {
+  napi_value external = nullptr;
+  const napi_status status = napi_create_external(
+      env, handle, [](napi_env finalizing, void* data, void*) { forget(finalizing, static_cast<TensorHandle*>(data)); }, nullptr,
+      &external);
+  if (status == napi_ok) return external;
+  forget(env, handle);
+  NAPI_THROW(Napi::Error::New(env), nullptr);
 }
 
 // Null for anything but a handle. The set of handles costs a tenth of the type tags that Node keeps with objects.
@@ -33,19 +52,32 @@ TensorHandle* find(Napi::Value value) {
 
 Napi::Value makeHandle(Napi::Env env, core::Tensor tensor, std::shared_ptr<EnvQueue> queue) {
   Handles& handles = *queue->handles;
-  TensorHandle* const handle = handles.add({std::move(tensor), std::move(queue), 0});
+  napi_value external = nullptr;
+  TensorHandle* handle = handles.takeSpare();
+  if (handle) {
+    napi_get_reference_value(env, handle->external, &external);
+    napi_reference_unref(env, handle->external, nullptr);
+    handle->tensor = std::move(tensor);
+    handle->queue = std::move(queue);
+  } else {
+    handle = handles.add({std::move(tensor), std::move(queue)});
+  }
   handle->queue->tensors++;
   account(env, *handle);
   Environment::of(env).describe(handle->tensor);
-  napi_value external;
-  const napi_status status = napi_create_external(
-      env, handle, [](napi_env finalizing, void* data, void*) { forget(finalizing, static_cast<TensorHandle*>(data)); }, nullptr,
-      &external);
-  if (status != napi_ok) {
-    forget(env, handle);
-    NAPI_THROW(Napi::Error::New(env), Napi::Value());
-  }
-  return Napi::Value(env, external);
+  return Napi::Value(env, external ? external : makeExternal(env, handle));
+}
+
+void disposeHandle(Napi::Value value) {
+  TensorHandle& handle = handleOf(value);
+  const napi_env env = value.Env();
+  dropHandle(env, handle);
+  // Held from here on, so that it is not collected while it is spare.
+  if (handle.queue->handles->full()) return;
+  uint32_t holds = 1;
+  const napi_status status =
+      handle.external ? napi_reference_ref(env, handle.external, &holds) : napi_create_reference(env, value, holds, &handle.external);
+  if (status == napi_ok && holds == 1) handle.queue->handles->spare(&handle);
 }
 
 void account(napi_env env, TensorHandle& handle) {
@@ -53,13 +85,6 @@ void account(napi_env env, TensorHandle& handle) {
   int64_t total = 0;
   napi_adjust_external_memory(env, bytes - handle.accounted, &total);
   handle.accounted = bytes;
-}
-
-void dropHandle(napi_env env, TensorHandle& handle) {
-  if (!handle.tensor.storage) return;
-  handle.tensor.storage.reset();
-  handle.queue->tensors--;
-  account(env, handle);
 }
 
 TensorHandle& handleOf(Napi::Value value) {

@@ -11,10 +11,10 @@
 // refuse anything that could break memory safety. Environment's thread.
 namespace weightnorm::addon {
 
-// Leaves the tensor's shape and dtype in the environment's description.
+// Leaves the tensor's shape and dtype in the environment's description. The External may be one that was disposed.
 Napi::Value makeHandle(Napi::Env env, core::Tensor tensor, std::shared_ptr<EnvQueue> queue);
-// Drops the handle's tensor and its accounting; harmless when repeated.
-void dropHandle(napi_env env, TensorHandle& handle);
+// For an External that its only holder lets go of; another handle may have it next. Throws ERR_DISPOSED, ERR_ARGUMENT.
+void disposeHandle(Napi::Value value);
 // Reports a changed size to the garbage collector.
 void account(napi_env env, TensorHandle& handle);
 

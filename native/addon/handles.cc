@@ -48,10 +48,23 @@ void Handles::remove(TensorHandle* handle) {
 }
 
 TensorHandle* Handles::find(void* data) const {
-  const uintptr_t offset = reinterpret_cast<uintptr_t>(data) % kSlabBytes;
-  if (offset % sizeof(Slot) != 0 || !slabs_.count(reinterpret_cast<uintptr_t>(data) - offset)) return nullptr;
+  const uintptr_t offset = reinterpret_cast<uintptr_t>(data) % kSlabBytes, slab = reinterpret_cast<uintptr_t>(data) - offset;
+  if (offset % sizeof(Slot) != 0 || (slab != latest_ && !slabs_.count(slab))) return nullptr;
+  latest_ = slab;
   Slot* const slot = static_cast<Slot*>(data);
   return slot->used ? &slot->handle : nullptr;
+}
+
+void Handles::spare(TensorHandle* handle) {
+  Slot* const slot = reinterpret_cast<Slot*>(handle);
+  slot->next = std::exchange(spares_, slot);
+  spareCount_++;
+}
+
+TensorHandle* Handles::takeSpare() {
+  if (!spares_) return nullptr;
+  spareCount_--;
+  return &std::exchange(spares_, spares_->next)->handle;
 }
 
 }  // namespace weightnorm::addon

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <node_api.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,6 +18,7 @@ struct TensorHandle {
   core::Tensor tensor;
   std::shared_ptr<EnvQueue> queue;
   int64_t accounted = 0;  // bytes reported to the garbage collector
+  napi_ref external = nullptr;  // to the External over it, once it was spare; strong while it is
 };
 
 // The tensor handles of one environment: an External is taken for one only if it is here. They lie in slabs aligned to their
@@ -33,12 +36,21 @@ class Handles {
   // The handle at `data`, or null where there is none.
   TensorHandle* find(void* data) const;
 
+  // Disposed handles whose Externals serve again, the last one first: making an External and collecting it is a good part of a call.
+  bool full() const { return spareCount_ == kMostSpare; }
+  void spare(TensorHandle* handle);
+  TensorHandle* takeSpare();  // null where there is none
+
  private:
+  static constexpr size_t kMostSpare = 256;
   struct Slot;
   void grow();
 
   std::unordered_set<uintptr_t> slabs_;  // addresses
+  mutable uintptr_t latest_ = 0;         // of them, the one where a handle was found last
   Slot* free_ = nullptr;
+  Slot* spares_ = nullptr;
+  size_t spareCount_ = 0;
 };
 
 }  // namespace weightnorm::addon

@@ -70,7 +70,7 @@ Napi::Value dtype(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value dispose(const Napi::CallbackInfo& info) {
-  dropHandle(info.Env(), handleOf(info[0]));
+  disposeHandle(info[0]);
   return info.Env().Undefined();
 }
 

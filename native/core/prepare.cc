@@ -1,12 +1,13 @@
 #include "core/prepare.h"
 
 #include "core/backend.h"
+#include "core/blocks.h"
 
 namespace weightnorm::core {
 
 Tensor makeTensor(const std::shared_ptr<Device>& device, const Shape& shape, DType dtype) {
   Tensor tensor{shape, dtype, nullptr};
-  tensor.storage = std::make_shared<Storage>(device, tensor.bytes());
+  tensor.storage = std::allocate_shared<Storage>(BlockAllocator<Storage>(), device, tensor.bytes());
   return tensor;
 }
 

@@ -34,6 +34,27 @@ describe.each(devices)('tensors on %s', (_, device) => {
     expect([...(await device.tensor(Float32Array.of(8, 9).buffer).read())]).toEqual([8, 9]);
   });
 
+  test('a tensor that has the handle of a disposed one is its own: the other stays disposed, and both are freed', async () => {
+    const before = await heldTensors(device);
+    const made = (from: number): Tensor[] => Array.from({ length: 400 }, (_, i) => device.full([1], from + i));
+    const old = made(0);
+    const pending = (old[399] as Tensor).read();
+    for (const tensor of old) tensor.dispose();
+    let next = made(1000);
+    for (const tensor of old) {
+      tensor.dispose();
+      expect(tensor.disposed).toBe(true);
+      expect(() => tensor.reshape([1])).toThrow(/disposed/);
+    }
+    expect(await pending).toEqual(Float32Array.of(399));
+    const values = await Promise.all(next.map((tensor) => tensor.read()));
+    expect(values.map(([value]) => value)).toEqual(next.map((_, i) => 1000 + i));
+    expect(device.memory().tensors).toBe(before + 400);
+    // The collector still finds those that nobody disposed of.
+    next = [];
+    expect(await heldTensors(device)).toBe(before);
+  });
+
   test('many tensors are told apart, those in the place of collected ones too, and nothing else is taken for one', async () => {
     const make = (count: number, from: number): Tensor[] => Array.from({ length: count }, (_, i) => device.full([1], from + i));
     const kept = make(1000, 0).filter((tensor, i) => i % 2 === 0 || void tensor.dispose());

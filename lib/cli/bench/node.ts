@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { HifiGan } from '../../audio/hifigan.js';
 import type { Device } from '../../device.js';
@@ -12,6 +11,7 @@ import { packageRoot } from '../../native.js';
 import { WeightNormConv1d } from '../../nn/weight-norm-layers.js';
 import type { Tensor } from '../../tensor.js';
 import { bundledVoice, vocoderConfigs } from './cases.js';
+import { eventLoopDelays } from './event-loop.js';
 import type { Figure, Size } from './report.js';
 import { summarize } from './statistics.js';
 
@@ -33,7 +33,7 @@ export async function nodeFigures(device: Device, size: Size, onStep: (label: st
     onStep('calls');
     const longest = await callCosts(device, amount, add);
     onStep('event loop');
-    await eventLoopDelays(device, model.folder, amount, longest, add);
+    await synthesisFigures(device, model.folder, amount, longest, add);
     onStep('memory');
     await steadyMemory(device, amount.forwards, add);
     onStep('start');
@@ -96,7 +96,7 @@ async function callCosts(device: Device, { batches, calls }: { batches: number; 
   return longest;
 }
 
-async function eventLoopDelays(
+async function synthesisFigures(
   device: Device,
   folder: string,
   { calls, milliseconds, frames }: { calls: number; milliseconds: number; frames: number },
@@ -108,26 +108,16 @@ async function eventLoopDelays(
   add('forward of a vocoder, each of its convolutions', await costOfConvolution(voices[0], mel, calls), 'µs', 5);
   const synthesize = (): Promise<unknown> => Promise.all(voices.map((voice) => voice.synthesize(mel)));
   await synthesize();
-  const watch = async (body: () => Promise<unknown>): Promise<{ p99: number; max: number; rounds: number }> => {
-    // The histogram counts from timer to timer: the 1 ms of the timer itself is no delay.
-    const histogram = monitorEventLoopDelay({ resolution: 1 });
-    histogram.enable();
-    const end = performance.now() + milliseconds;
-    let rounds = 0;
-    do {
-      await body();
-      rounds++;
-    } while (performance.now() < end);
-    histogram.disable();
-    const delay = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - 1);
-    return { p99: delay(histogram.percentile(99)), max: delay(histogram.max), rounds };
-  };
-  const idle = await watch(() => new Promise((resolve) => setTimeout(resolve, 10)));
-  const busy = await watch(synthesize);
-  add('event-loop delay when idle, 99th percentile', idle.p99, 'ms');
-  add('event-loop delay when idle, longest', idle.max, 'ms');
-  add('event-loop delay while two syntheses run, 99th percentile', busy.p99, 'ms', idle.p99 + longestCall / 1000);
-  add('event-loop delay while two syntheses run, longest', busy.max, 'ms');
+  const idle = await eventLoopDelays(milliseconds, () => new Promise((resolve) => setTimeout(resolve, 10)));
+  const busy = await eventLoopDelays(milliseconds, synthesize);
+  for (const [when, delays, limit] of [
+    ['when idle', idle],
+    ['while two syntheses run', busy, idle.p99 + longestCall / 1000],
+  ] as const) {
+    add(`event-loop delay ${when}, 99th percentile`, delays.p99, 'ms', limit);
+    add(`event-loop delay ${when}, longest`, delays.longest, 'ms');
+    add(`event-loop delay ${when}, 99th percentile of perf_hooks`, delays.timerP99, 'ms');
+  }
   add('syntheses meanwhile', 2 * busy.rounds, '');
   mel.dispose();
   for (const voice of voices) voice.dispose();

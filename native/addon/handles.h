@@ -17,7 +17,7 @@ struct EnvQueue;
 struct TensorHandle {
   core::Tensor tensor;
   std::shared_ptr<EnvQueue> queue;
-  int64_t accounted = 0;  // bytes reported to the garbage collector
+  int64_t accounted = 0;        // bytes reported to the garbage collector
   napi_ref external = nullptr;  // to the External over it, once it was spare; strong while it is
 };
 

@@ -45,7 +45,7 @@ class Pool {
   // What a thread took and has not used yet.
   struct Taken {
     Block* list = nullptr;
-    ~Taken() { release(list); }
+    ~Taken() { release(std::exchange(list, nullptr)); }
   };
   static inline std::atomic<Block*> returned_{nullptr};
   static inline std::atomic<int> kept_{0};

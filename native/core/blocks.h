@@ -9,14 +9,17 @@ namespace weightnorm::core {
 void* takeBlock(size_t bytes);
 void returnBlock(void* block, size_t bytes);
 
-// The same for containers and std::allocate_shared.
+// The same for std::allocate_shared.
 template <class T>
 struct BlockAllocator {
   using value_type = T;
   BlockAllocator() = default;
   template <class Other>
   BlockAllocator(const BlockAllocator<Other>&) {}
-  T* allocate(size_t count) { return static_cast<T*>(takeBlock(count * sizeof(T))); }
+  T* allocate(size_t count) {
+    static_assert(alignof(T) <= alignof(std::max_align_t));
+    return static_cast<T*>(takeBlock(count * sizeof(T)));
+  }
   void deallocate(T* block, size_t count) { returnBlock(block, count * sizeof(T)); }
   bool operator==(const BlockAllocator&) const { return true; }
 };

@@ -154,7 +154,7 @@ def hifigan(dtype):
     """Scales of HiFi-GAN V1's 78 layers in one launch, beside an elementwise multiply that moves the same bytes in all."""
     shapes = [(512, 560), (512, 4096), (256, 2048), (128, 256), (64, 128)]
     shapes += [(c, c * k) for c in (256, 128, 64, 32) for k in (3, 7, 11) for _ in range(6)] + [(1, 224)]
-    # As many launches as it takes for the start of a graph, about 10 us here, not to count.
+    # So many launches that the start of their graph hardly counts.
     kind, size, copies = DTYPES[dtype], plan.SIZE[dtype], 32
     offsets, at, row, rows = [], 0, 0, sum(s[0] for s in shapes)
     for r, c in shapes:

@@ -13,6 +13,7 @@
 #include "core/backend.h"
 #include "cpu/cpu_device.h"
 #include "cpu/simd/isa.h"
+#include "host_values.h"
 
 // What the native tests share: a device whose fresh memory is all NaN, tensors with known float64 values, a count of
 // what passed.
@@ -65,8 +66,15 @@ inline std::shared_ptr<core::Device> device() {
 
 inline double readElement(const core::Tensor& t, int64_t i) {
   if (t.dtype == DType::kFloat32) return cpu::dataOf<float>(t)[i];
-  const uint16_t bits = cpu::dataOf<uint16_t>(t)[i];
-  return t.dtype == DType::kFloat16 ? core::halfToFloat(bits) : core::bfloatToFloat(bits);
+  return valueOf(cpu::dataOf<uint16_t>(t)[i], t.dtype);
+}
+// Rounds.
+inline void writeElement(const core::Tensor& t, int64_t i, float value) {
+  if (t.dtype == DType::kFloat32) {
+    cpu::dataOf<float>(t)[i] = value;
+  } else {
+    cpu::dataOf<uint16_t>(t)[i] = bitsOf(value, t.dtype);
+  }
 }
 
 inline core::Tensor empty(core::Shape shape, DType dtype) {
@@ -79,12 +87,7 @@ inline core::Tensor empty(core::Shape shape, DType dtype) {
 inline core::Tensor randomTensor(core::Shape shape, DType dtype, std::mt19937& random, float mean = 0, float deviation = 1) {
   core::Tensor t = empty(shape, dtype);
   std::normal_distribution<float> normal(mean, deviation);
-  for (int64_t i = 0; i < t.size(); ++i) {
-    const float v = normal(random);
-    if (dtype == DType::kFloat32) cpu::dataOf<float>(t)[i] = v;
-    if (dtype == DType::kFloat16) cpu::dataOf<uint16_t>(t)[i] = core::floatToHalf(v);
-    if (dtype == DType::kBFloat16) cpu::dataOf<uint16_t>(t)[i] = core::floatToBFloat(v);
-  }
+  for (int64_t i = 0; i < t.size(); ++i) writeElement(t, i, normal(random));
   return t;
 }
 

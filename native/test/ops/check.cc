@@ -10,11 +10,7 @@ const std::vector<cpu::Pool*>& pools() {
 
 Tensor make(const Shape& shape, DType dtype, const std::vector<float>& values) {
   Tensor tensor = empty(shape, dtype);
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (dtype == DType::kFloat32) cpu::dataOf<float>(tensor)[i] = values[i];
-    if (dtype == DType::kFloat16) cpu::dataOf<uint16_t>(tensor)[i] = core::floatToHalf(values[i]);
-    if (dtype == DType::kBFloat16) cpu::dataOf<uint16_t>(tensor)[i] = core::floatToBFloat(values[i]);
-  }
+  for (size_t i = 0; i < values.size(); ++i) writeElement(tensor, static_cast<int64_t>(i), values[i]);
   return tensor;
 }
 

@@ -18,12 +18,11 @@ namespace {
 // Kernels keep their scratch below this; the platforms' defaults go down to 128 KiB.
 constexpr size_t kStackBytes = size_t{1} << 20;
 constexpr int kMaxThreads = 1024;
-// The bit of Slot::state that lets no worker in; the others count the workers inside.
-constexpr uint32_t kClosed = uint32_t{1} << 31;
+constexpr int kSeatsForAll = 1 << 30;  // of a loop that every worker may help with
 }  // namespace
 
-// Where a loop is posted. Slots outlive loops, so a worker may look at one whose loop has ended, or count itself in for a
-// moment and find it closed. Only workers that were let in read the plain fields.
+// Where a loop is posted. Slots outlive loops, so a worker may look at one whose loop has ended, or say that it is inside
+// for a moment and find it closed. Only workers that found it open read the plain fields.
 struct alignas(64) Pool::Slot {
   // A contiguous part of the indices. Each worker begins with its own, so that loops over the same data find it in the
   // same core's cache and neighbours stay together; then it helps with the others.
@@ -31,17 +30,21 @@ struct alignas(64) Pool::Slot {
     std::atomic<int64_t> next{0};
     int64_t end = 0;
   };
+  // Apart from the shares, which everybody looks at.
+  struct alignas(64) Presence {
+    std::atomic<uint32_t> inside{0};
+  };
 
-  void open(const Body& work, int64_t count, int threads) {
+  void start(const Body& work, int64_t count, int threads) {
     body = &work;
     parts = static_cast<int>(std::min<int64_t>(threads, count));
     for (int i = 0; i < parts; ++i) {
-      shares[static_cast<size_t>(i)].next.store(count / parts * i + std::min<int64_t>(i, count % parts), std::memory_order_relaxed);
-      shares[static_cast<size_t>(i)].end = count / parts * (i + 1) + std::min<int64_t>(i + 1, count % parts);
+      Share& share = shares[static_cast<size_t>(i)];
+      share.next.store(count / parts * i + std::min<int64_t>(i, count % parts), std::memory_order_relaxed);
+      share.end = count / parts * (i + 1) + std::min<int64_t>(i + 1, count % parts);
     }
-    seats.store(static_cast<uint32_t>(parts - 1), std::memory_order_relaxed);
-    // Not a store: workers that looked in too late may be counted for a moment yet.
-    state.fetch_and(~kClosed, std::memory_order_release);
+    seats.store(parts == threads ? kSeatsForAll : parts - 1, std::memory_order_relaxed);
+    open.store(true, std::memory_order_release);
   }
   // No index is begun from here on, but those being claimed.
   void stop() {
@@ -50,15 +53,45 @@ struct alignas(64) Pool::Slot {
       share.next.store(share.end, std::memory_order_relaxed);
     }
   }
+  bool isInside(int worker) const { return workers[static_cast<size_t>(worker)].inside.load() != 0; }
+  int countInside(int threads) const {
+    int count = 0;
+    for (int worker = 1; worker < threads; ++worker) count += isInside(worker);
+    return count;
+  }
+  bool enter(int worker);
+  void leave(int worker);
 
-  std::atomic<uint32_t> state{kClosed};
-  std::atomic<uint32_t> seats{0};  // workers let in at most; 0 once every index was begun
-  // Read by those inside while others come and go: on a line of its own.
+  std::atomic<bool> open{false};  // until every index was begun, and while the caller is there
+  std::atomic<int> seats{0};      // for workers still to come, changed by those inside
+  // Read by those inside while others come: on a line of its own.
   alignas(64) const Body* body = nullptr;
   int parts = 0;
-  std::unique_ptr<Share[]> shares;  // one a thread, from the slot's first loop on
-  std::exception_ptr error;         // guarded by the pool's mutex while workers are inside
+  // One a thread, from the slot's first loop on.
+  std::unique_ptr<Share[]> shares;
+  std::unique_ptr<Presence[]> workers;
+  std::atomic<bool> awaited{false};  // the caller sleeps until those inside have left
+  std::exception_ptr error;          // guarded by the pool's mutex while workers are inside
 };
+
+// Sequentially consistent with the caller, who closes, then looks who is inside: one of the two sees the other.
+bool Pool::Slot::enter(int worker) {
+  workers[static_cast<size_t>(worker)].inside.store(1);
+  if (open.load()) {
+    if (seats.load(std::memory_order_relaxed) == kSeatsForAll) return true;
+    if (seats.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
+    seats.fetch_add(1, std::memory_order_relaxed);
+  }
+  leave(worker);
+  return false;
+}
+
+// The last touch of a loop: its caller may return from here on.
+void Pool::Slot::leave(int worker) {
+  std::atomic<uint32_t>& inside = workers[static_cast<size_t>(worker)].inside;
+  inside.store(0);
+  if (awaited.load()) inside.notify_one();
+}
 
 Pool::Pool(int threads, int spinMicroseconds) : threads_(threads), spin_(spinMicroseconds), slots_(new Slot[kSlots]) {}
 
@@ -122,35 +155,30 @@ Pool::Slot* Pool::claim() {
   } while (!taken_.compare_exchange_weak(taken, taken | (taken + 1), std::memory_order_acquire, std::memory_order_relaxed));
   const int free = std::countr_one(taken);
   Slot& slot = slots_[static_cast<size_t>(free)];
-  if (!slot.shares) slot.shares.reset(new (std::nothrow) Slot::Share[static_cast<size_t>(threads_)]);
-  if (slot.shares) return &slot;
+  const size_t threads = static_cast<size_t>(threads_);
+  if (!slot.shares) slot.shares.reset(new (std::nothrow) Slot::Share[threads]);
+  if (!slot.workers) slot.workers.reset(new (std::nothrow) Slot::Presence[threads]);
+  if (slot.shares && slot.workers) return &slot;
   taken_.fetch_and(~(uint64_t{1} << free), std::memory_order_relaxed);
   return nullptr;
 }
 
-// Counts the calling worker in at the open loop that has the fewest; null where none has a seat.
-Pool::Slot* Pool::join() {
+// Takes the calling worker into the open loop that has the fewest; null where none has a seat.
+Pool::Slot* Pool::join(int worker) {
   for (;;) {
     Slot* best = nullptr;
-    uint32_t fewest = 0;
-    for (uint64_t rest = taken_.load(std::memory_order_relaxed); rest != 0; rest &= rest - 1) {
+    int fewest = 0;
+    const uint64_t taken = taken_.load(std::memory_order_relaxed);
+    for (uint64_t rest = taken; rest != 0; rest &= rest - 1) {
       Slot& slot = slots_[static_cast<size_t>(std::countr_zero(rest))];
-      const uint32_t state = slot.state.load(std::memory_order_relaxed);
-      if (state >= slot.seats.load(std::memory_order_relaxed)) continue;  // closed, too
-      if (best && state >= fewest) continue;
+      if (!slot.open.load(std::memory_order_acquire) || slot.seats.load(std::memory_order_relaxed) <= 0) continue;
+      const int inside = std::has_single_bit(taken) ? 0 : slot.countInside(threads_);
+      if (best && inside >= fewest) continue;
       best = &slot;
-      fewest = state;
+      fewest = inside;
     }
-    if (!best) return nullptr;
-    const uint32_t before = best->state.fetch_add(1, std::memory_order_acquire);
-    if (before < best->seats.load(std::memory_order_relaxed)) return best;
-    leave(*best);
+    if (!best || best->enter(worker)) return best;
   }
-}
-
-// The last touch of a loop: its caller may return from here on.
-void Pool::leave(Slot& slot) {
-  if (slot.state.fetch_sub(1, std::memory_order_release) == (kClosed | 1)) slot.state.notify_all();
 }
 
 // Works on the loop until its indices run out or, for a worker, another loop was posted and deserves a look.
@@ -171,16 +199,17 @@ void Pool::take(Slot& slot, int worker, uint32_t generation) {
       if (worker != 0 && generation_.load(std::memory_order_relaxed) != generation) return;
     }
   }
-  slot.seats.store(0, std::memory_order_relaxed);
+  if (slot.open.load(std::memory_order_relaxed)) slot.open.store(false, std::memory_order_relaxed);
 }
 
 void Pool::work(int worker) {
   for (;;) {
     // Read before the slots are looked at: a loop posted since changes it, and the wait below returns at once.
     const uint32_t generation = generation_.load(std::memory_order_acquire);
-    if (Slot* const slot = join()) {
+    if (Slot* const slot = join(worker)) {
       take(*slot, worker, generation);
-      leave(*slot);
+      if (slot->seats.load(std::memory_order_relaxed) != kSeatsForAll) slot->seats.fetch_add(1, std::memory_order_relaxed);
+      slot->leave(worker);
       continue;
     }
     if (stopping_.load(std::memory_order_relaxed)) return;
@@ -201,7 +230,7 @@ void Pool::wake(int wanted, const Slot& own) {
   int awake = running_.load(std::memory_order_relaxed) - sleeping;
   for (uint64_t rest = taken_.load(std::memory_order_relaxed); rest != 0; rest &= rest - 1) {
     const Slot& slot = slots_[static_cast<size_t>(std::countr_zero(rest))];
-    if (&slot != &own) awake -= static_cast<int>(slot.state.load(std::memory_order_relaxed) & ~kClosed);
+    if (&slot != &own && slot.open.load(std::memory_order_acquire)) awake -= slot.countInside(threads_);
   }
   wanted -= std::max(awake, 0);
   if (wanted >= sleeping) {
@@ -218,16 +247,22 @@ void Pool::parallelFor(int64_t count, const Body& body) {
     for (int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }
-  slot->open(body, count, threads_);
+  slot->start(body, count, threads_);
   generation_.fetch_add(1);
   wake(slot->parts - 1, *slot);
   take(*slot, 0, 0);
 
   // Workers that come from here on stay outside; those inside are at their last index.
-  uint32_t state = slot->state.fetch_or(kClosed, std::memory_order_relaxed) | kClosed;
-  const auto alone = [&] { return (state = slot->state.load(std::memory_order_acquire)) == kClosed; };
+  slot->open.store(false);
+  int worker = 1;
+  const auto alone = [&] {
+    while (worker < threads_ && !slot->isInside(worker)) ++worker;
+    return worker == threads_;
+  };
   if (!core::spin(spin_, alone)) {
-    while (!alone()) slot->state.wait(state, std::memory_order_relaxed);
+    slot->awaited.store(true);
+    while (!alone()) slot->workers[static_cast<size_t>(worker)].inside.wait(1);
+    slot->awaited.store(false);
   }
   const std::exception_ptr error = std::exchange(slot->error, nullptr);
   taken_.fetch_and(~(uint64_t{1} << (slot - slots_.get())), std::memory_order_release);

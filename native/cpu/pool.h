@@ -44,10 +44,9 @@ class Pool {
   void start();
   void work(int worker);
   Slot* claim();
-  Slot* join();
+  Slot* join(int worker);
   void wake(int wanted, const Slot& own);
   void take(Slot& slot, int worker, uint32_t generation);
-  static void leave(Slot& slot);
 
   const int threads_;
   const int spin_;

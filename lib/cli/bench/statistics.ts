@@ -59,7 +59,8 @@ export interface Timing {
 
 /**
  * Times all subjects in turn, round after round, so that what disturbs the machine disturbs all of them: sample i of one
- * pairs with sample i of another. Each sample follows an untimed call, and a pause in which the threads of the one before fall asleep.
+ * pairs with sample i of another. Each sample follows a pause, in which the threads of the one before fall asleep, and then as
+ * many untimed calls: processors that have slept begin slowly, and one call of a peer may be many layers.
  */
 export async function interleave<S extends Timed>(subjects: readonly S[], schedule: Schedule): Promise<Map<S, Timing>> {
   const timings = new Map(subjects.map((subject): [S, Timing] => [subject, { seconds: [], repeats: 1 }]));
@@ -88,7 +89,7 @@ export async function interleave<S extends Timed>(subjects: readonly S[], schedu
       await attempt(subject, async (timing) => {
         await pause(Math.max(2, polls));
         polls = subject.pollsMilliseconds ?? 0;
-        await subject.time(1);
+        await subject.time(timing.repeats);
         timing.seconds.push((await subject.time(timing.repeats)) / timing.repeats);
       });
     }

@@ -27,18 +27,21 @@ void everyIndexOnce(cpu::Pool& pool) {
   }
 }
 
+// Loops with a place for every worker and loops with few.
 void severalCallers(cpu::Pool& pool) {
+  constexpr int kCallers = 4, kRounds = 400, kMost = 20;
   std::atomic<int64_t> total{0};
   std::vector<std::thread> callers;
-  for (int caller = 0; caller < 4; ++caller) {
+  for (int caller = 0; caller < kCallers; ++caller) {
     callers.emplace_back([&] {
-      for (int round = 0; round < 200; ++round) {
-        pool.parallelFor(20, [&](int64_t index, int) { total += index; });
+      for (int round = 0; round < kRounds; ++round) {
+        pool.parallelFor(1 + round % kMost, [&](int64_t index, int) { total += index; });
       }
     });
   }
   for (std::thread& caller : callers) caller.join();
-  check(total == 4 * 200 * 190, "four callers at once");
+  // The sum of n (n - 1) / 2 for n to kMost.
+  check(total == kCallers * (kRounds / kMost) * ((kMost - 1) * kMost * (kMost + 1) / 6), "four callers at once");
 }
 
 void nested(cpu::Pool& pool) {

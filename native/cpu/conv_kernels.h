@@ -68,6 +68,12 @@ struct FinishRow {
   void* y;
 };
 
+// Memory that will be read soon, to be brought into the second-level cache: a line for each term, `step` floats further each.
+struct Fetch {
+  const float* from;
+  int64_t step;
+};
+
 struct ConvKernels {
   int lanes;
   int rows;  // of a full row block; smaller powers of two serve remainders
@@ -77,8 +83,11 @@ struct ConvKernels {
   // two up to the table's.
   void (*multiply)(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums, int64_t sumStride,
                    int64_t width, bool add);
-  // The same where x is read in runs of `run` floats (whole vectors) whose starts are `pitch` floats apart; the sums lie without
-  // gaps between the runs. Each sum has the bits that multiply gives it.
+  // The same while something else is fetched, where a full tile does all of it: fetches in one go would hold up its loads.
+  void (*multiplyBeside)(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums,
+                         int64_t sumStride, int64_t width, bool add, Fetch beside);
+  // The same as multiply where x is read in runs of `run` floats (whole vectors) whose starts are `pitch` floats apart; the sums lie
+  // without gaps between the runs. Each sum has the bits that multiply gives it.
   void (*multiplyRuns)(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums,
                        int64_t sumStride, int64_t width, int64_t run, int64_t pitch);
   void (*gather)(const GatherRow& row);

@@ -249,4 +249,4 @@ void interleave(const float* const* rows, int count, int64_t n, float* out) {
 
 }  // namespace
 
-extern const ConvKernels convKernels = {kLanes, kMaxRows, multiply, multiplyRuns, gather, finish, interleave};
+extern const ConvKernels convKernels = {kLanes, kMaxRows, multiply, multiplyBeside, multiplyRuns, gather, finish, interleave};

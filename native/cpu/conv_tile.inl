@@ -13,10 +13,10 @@ constexpr int tileVectors(int rows) {
 constexpr int kPrefetchFloats = 512;
 
 // With Ahead the weights to come are fetched: for the first tile of a row block, which reads them from memory. With Apart the
-// vectors of x are at `places`, else one behind the other.
-template <int Rows, int Vectors, bool Ahead, bool Apart>
+// vectors of x are at `places`, else one behind the other. With Beside, `beside` is fetched meanwhile.
+template <int Rows, int Vectors, bool Ahead, bool Apart, bool Beside = false>
 __attribute__((noinline)) void tile(const float* x, const int64_t* places, const int32_t* offsets, int64_t terms, const float* weights,
-                                    float* sums, int64_t sumStride, bool first) {
+                                    float* sums, int64_t sumStride, bool first, Fetch beside = {}) {
   int64_t place[Vectors];
 #pragma GCC unroll 8
   for (int n = 0; n < Vectors; ++n) place[n] = Apart ? places[n] : n * kLanes;
@@ -29,6 +29,10 @@ __attribute__((noinline)) void tile(const float* x, const int64_t* places, const
   for (int64_t t = 0; t < terms; ++t) {
     const float* p = x + offsets[t];
     if constexpr (Ahead) __builtin_prefetch(weights + kPrefetchFloats);
+    if constexpr (Beside) {
+      __builtin_prefetch(beside.from, 0, 2);
+      beside.from += beside.step;
+    }
     Vec v[Vectors];
 #pragma GCC unroll 8
     for (int n = 0; n < Vectors; ++n) v[n] = load(p + place[n]);
@@ -118,6 +122,14 @@ void multiplyAny(const float* x, const int32_t* offsets, int64_t terms, const fl
 void multiply(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums, int64_t sumStride,
               int64_t width, bool add) {
   multiplyAny<false>(x, offsets, terms, weights, rows, sums, sumStride, width, add, {});
+}
+
+void multiplyBeside(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums, int64_t sumStride,
+                    int64_t width, bool add, Fetch beside) {
+  constexpr int kFull = tileVectors(kMaxRows);
+  if (rows == kMaxRows && width == kFull * kLanes && terms <= kSumBlock)
+    return tile<kMaxRows, kFull, true, false, true>(x, nullptr, offsets, terms, weights, sums, sumStride, !add, beside);
+  multiply(x, offsets, terms, weights, rows, sums, sumStride, width, add);
 }
 
 void multiplyRuns(const float* x, const int32_t* offsets, int64_t terms, const float* weights, int rows, float* sums, int64_t sumStride,

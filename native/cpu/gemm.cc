@@ -11,7 +11,10 @@ namespace weightnorm::cpu {
 
 namespace {
 
-constexpr int64_t kRowChunk = 384;                   // rows that share one pass over the panels
+// Rows that share one pass over the panels: few, so that they and what they become stay near, unless all threads would fetch the
+// panels from memory.
+constexpr int64_t kNearRows = 64, kFarRows = 192;
+constexpr int64_t kNearPanelFloats = int64_t{8} << 20;
 constexpr int64_t kPieceRows = 64;                   // a multiple of the rows of a row block
 constexpr int64_t kPackedFloats = int64_t{1} << 20;  // of the left side, to stay in a cache
 constexpr int64_t kPanelFloats = 6 * 1024;           // of a panel's block, to stay in the first-level cache
@@ -29,8 +32,9 @@ FinishColumns columnsFrom(const FinishColumns& finish, int64_t first) {
 class GemmRun {
  public:
   GemmRun(const Gemm& job, Pool& pool) : job_(job), pool_(pool) {
+    const int64_t most = panelFloats(job.columns, job.terms) > kNearPanelFloats ? kFarRows : kNearRows;
     const int64_t fit = kPackedFloats / job.terms / kernels_.rows * kernels_.rows;
-    rowChunk_ = std::min(job.rows, std::clamp(fit, static_cast<int64_t>(kernels_.rows), kRowChunk));
+    rowChunk_ = std::min(job.rows, std::clamp(fit, static_cast<int64_t>(kernels_.rows), most));
     rowChunks_ = divideUp(job.rows, rowChunk_);
     panels_ = divideUp(job.columns, width_);
     const int64_t chunks = rowChunks_ * static_cast<int64_t>(job.products.size());
@@ -44,7 +48,13 @@ class GemmRun {
   void operator()(core::Device& device) const {
     const Scratch scratch(device, pool_.threads(), packedFloats_ + sumsFloats_ + kMostRows * job_.terms);
     const int64_t tasks = static_cast<int64_t>(job_.products.size()) * rowChunks_ * splits_;
-    pool_.parallelFor(tasks, [&](int64_t index, int worker) { task(index, scratch.of(worker)); });
+    std::vector<int64_t> packed(static_cast<size_t>(pool_.threads()), -1);  // the rows that each thread has packed
+    pool_.parallelFor(tasks, [&](int64_t index, int worker) {
+      const int64_t chunk = index / splits_;
+      int64_t& last = packed[static_cast<size_t>(worker)];
+      task(chunk, index % splits_, last != chunk, scratch.of(worker));
+      last = chunk;
+    });
   }
 
   int blockAt(int64_t rows, int64_t row) const {
@@ -72,15 +82,13 @@ class GemmRun {
   }
 
  private:
-  void task(int64_t index, float* scratch) const {
-    const int64_t split = index % splits_;
-    index /= splits_;
-    const Gemm::Product& product = job_.products[static_cast<size_t>(index / rowChunks_)];
-    const int64_t firstRow = index % rowChunks_ * rowChunk_;
+  void task(int64_t chunk, int64_t split, bool packs, float* scratch) const {
+    const Gemm::Product& product = job_.products[static_cast<size_t>(chunk / rowChunks_)];
+    const int64_t firstRow = chunk % rowChunks_ * rowChunk_;
     const int64_t rows = std::min(rowChunk_, job_.rows - firstRow);
     const uint64_t size = sizeOf(job_.dtype);
     float* const sums = scratch + packedFloats_;
-    packRows(product.a + static_cast<uint64_t>(firstRow * job_.terms) * size, rows, scratch, sums + sumsFloats_);
+    if (packs) packRows(product.a + static_cast<uint64_t>(firstRow * job_.terms) * size, rows, scratch, sums + sumsFloats_);
     for (int64_t panel = panels_ * split / splits_; panel < panels_ * (split + 1) / splits_; ++panel) {
       const int64_t column = panel * width_;
       FinishColumns row = columnsFrom(job_.finish, column);
@@ -93,27 +101,30 @@ class GemmRun {
       const int64_t piece = job_.terms <= static_cast<int64_t>(offsets_.size()) ? kPieceRows : rows;
       for (int64_t r = 0; r < rows; r += piece) {
         row.rows = std::min(piece, rows - r);
-        multiplyPanel(product.panels + panel * width_ * job_.terms, roundUp(row.count, kernels_.lanes), scratch + r * job_.terms, row.rows,
-                      sums);
         row.y = product.y + static_cast<uint64_t>((firstRow + r) * job_.columns + column) * size;
+        multiplyPanel(product.panels + panel * width_ * job_.terms, scratch + r * job_.terms, row);
         gemmKernels_.finishColumns(row);
       }
     }
   }
 
-  // One block of terms of the panel against every row, while it is in the first-level cache. The block behind it is fetched
-  // meanwhile, unless the rows are so few that they would only wait for it.
-  void multiplyPanel(const float* panel, int64_t used, const float* packed, int64_t rows, float* sums) const {
-    const int64_t depth = static_cast<int64_t>(offsets_.size());
-    const bool fetches = rows >= 4 * kernels_.rows;
+  // One block of terms of the panel against every row, while it is in the first-level cache. What is needed next is fetched
+  // meanwhile: the block behind it, and y before the last.
+  void multiplyPanel(const float* panel, const float* packed, const FinishColumns& to) const {
+    const int64_t depth = static_cast<int64_t>(offsets_.size()), used = roundUp(to.count, kernels_.lanes);
+    const int64_t bytes = static_cast<int64_t>(sizeOf(to.dtype));
     for (int64_t k = 0; k < job_.terms; k += depth) {
       const int64_t terms = std::min(depth, job_.terms - k);
       const float* const next = panel + (k + terms) * width_;
-      for (int64_t row = 0; row < rows;) {
-        const int block = blockAt(rows, row);
-        if (fetches) fetchToRead(next + row * terms * width_ / rows, block * terms * width_ / rows);
-        kernels_.multiply(panel + k * width_, offsets_.data(), terms, packed + row * job_.terms + k * block, block, sums + row * width_,
-                          width_, used, k > 0);
+      for (int64_t row = 0; row < to.rows;) {
+        const int block = blockAt(to.rows, row);
+        for (int r = 0; r < block && k + terms == job_.terms; ++r) {
+          std::byte* const y = static_cast<std::byte*>(to.y) + (row + r) * to.yStride * bytes;
+          fetchToWrite(reinterpret_cast<float*>(y), to.count * bytes / static_cast<int64_t>(sizeof(float)));
+        }
+        kernels_.multiplyBeside(panel + k * width_, offsets_.data(), terms, packed + row * job_.terms + k * block, block,
+                                to.sum + row * width_, width_, used, k > 0,
+                                {next + row * terms * width_ / to.rows, block * width_ / to.rows});
         row += block;
       }
     }

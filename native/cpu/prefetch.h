@@ -11,9 +11,4 @@ inline void fetchToWrite(float* first, int64_t floats) {
   for (int64_t i = 0; i < floats; i += kLineFloats) __builtin_prefetch(first + i, 1);
 }
 
-// Brings lines that will be read soon into the second-level cache. Any address will do.
-inline void fetchToRead(const float* first, int64_t floats) {
-  for (int64_t i = 0; i < floats; i += kLineFloats) __builtin_prefetch(first + i, 0, 2);
-}
-
 }  // namespace weightnorm::cpu

@@ -61,7 +61,7 @@ struct SplitMix64 {
 
 }  // namespace
 
-core::HostBytes convert(Napi::Value data, int64_t count, DType dtype, bool bits) {
+void convert(Napi::Value data, int64_t count, DType dtype, bool bits, std::byte* to) {
   if (!data.IsTypedArray()) throw core::Error(core::Code::kArgument, "data must be a typed array");
   napi_typedarray_type type;
   size_t length = 0;
@@ -71,13 +71,10 @@ core::HostBytes convert(Napi::Value data, int64_t count, DType dtype, bool bits)
     throw core::Error(core::Code::kShape,
                       core::format("data has %zu elements; the shape holds %lld", length, static_cast<long long>(count)));
   }
-  const size_t size = length * core::sizeOf(dtype);
-  const std::shared_ptr<std::byte[]> bytes = core::hostBytes(size);
-  std::byte* const to = bytes.get();
   if (bits || (type == napi_float32_array && dtype == DType::kFloat32)) {
     if (bits && type != napi_uint16_array) throw core::Error(core::Code::kDType, "bits of a half type must be a Uint16Array");
-    std::memcpy(to, source, size);
-    return bytes;
+    std::memcpy(to, source, length * core::sizeOf(dtype));
+    return;
   }
   switch (type) {
     case napi_float32_array:
@@ -108,11 +105,9 @@ core::HostBytes convert(Napi::Value data, int64_t count, DType dtype, bool bits)
     default:
       throw core::Error(core::Code::kDType, "data is a BigInt array; it must hold numbers");
   }
-  return bytes;
 }
 
-core::HostBytes randn(int64_t count, DType dtype, uint64_t seed, double std) {
-  const std::shared_ptr<std::byte[]> bytes = core::hostBytes(static_cast<size_t>(count) * core::sizeOf(dtype));
+void randn(int64_t count, DType dtype, uint64_t seed, double std, std::byte* to) {
   SplitMix64 random{seed};
   double pair[2];
   for (int64_t i = 0; i < count; ++i) {
@@ -127,9 +122,8 @@ core::HostBytes randn(int64_t count, DType dtype, uint64_t seed, double std) {
       pair[0] = u * factor;
       pair[1] = v * factor;
     }
-    store(&pair[i % 2], 1, dtype, bytes.get() + static_cast<size_t>(i) * core::sizeOf(dtype));
+    store(&pair[i % 2], 1, dtype, to + static_cast<size_t>(i) * core::sizeOf(dtype));
   }
-  return bytes;
 }
 
 }  // namespace weightnorm::addon

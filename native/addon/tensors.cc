@@ -10,22 +10,31 @@ namespace weightnorm::addon {
 
 namespace {
 
-core::Tensor uploaded(EnvQueue& queue, const core::Shape& shape, core::DType dtype, core::HostBytes bytes) {
+// A tensor whose values fill(std::byte*) writes: where they stay if the device's memory can be written at once, else into a
+// copy that the queue uploads.
+template <class Fill>
+core::Tensor filledBy(EnvQueue& queue, const core::Shape& shape, core::DType dtype, const Fill& fill) {
   core::Queue& target = live(queue);
-  core::UploadOp op;
-  op.y = core::makeTensor(target.sharedDevice(), shape, dtype);
-  op.data = std::move(bytes);
-  core::Tensor result = op.y;
-  target.submit(std::move(op));
-  return result;
+  core::Tensor y = core::makeTensor(target.sharedDevice(), shape, dtype);
+  if (std::byte* const memory = target.device().hostMemory(*y.storage)) {
+    fill(memory);
+    return y;
+  }
+  const std::shared_ptr<std::byte[]> bytes = core::hostBytes(y.bytes());
+  fill(bytes.get());
+  target.submit(core::UploadOp{y, bytes});
+  return y;
+}
+
+core::Tensor uploaded(EnvQueue& queue, const core::Shape& shape, core::DType dtype, Napi::Value data, bool bits) {
+  return filledBy(queue, shape, dtype, [&](std::byte* to) { convert(data, shape.size(), dtype, bits, to); });
 }
 
 // upload(queue, data, shape, dtype, bits)
 Napi::Value upload(const Napi::CallbackInfo& info) {
   const auto queue = queueOf(info[0]);
   const core::Shape shape = shapeOf(info[2]);
-  const core::DType dtype = dtypeOf(info[3]);
-  return makeHandle(info.Env(), uploaded(*queue, shape, dtype, convert(info[1], shape.size(), dtype, info[4].ToBoolean())), queue);
+  return makeHandle(info.Env(), uploaded(*queue, shape, dtypeOf(info[3]), info[1], info[4].ToBoolean()), queue);
 }
 
 // fill(queue, shape, dtype, value)
@@ -42,18 +51,17 @@ Napi::Value normal(const Napi::CallbackInfo& info) {
   const auto queue = queueOf(info[0]);
   const core::Shape shape = shapeOf(info[1]);
   const core::DType dtype = dtypeOf(info[2]);
-  // Reserved before the values are made: a size past memory fails at once.
-  core::UploadOp op;
-  op.y = core::makeTensor(live(*queue).sharedDevice(), shape, dtype);
-  op.data = randn(shape.size(), dtype, static_cast<uint64_t>(integerOf(info[3])), info[4].ToNumber().DoubleValue());
-  return submit(info.Env(), queue, std::move(op), &core::UploadOp::y);
+  const auto seed = static_cast<uint64_t>(integerOf(info[3]));
+  const double std = info[4].ToNumber().DoubleValue();
+  const auto fill = [&](std::byte* to) { randn(shape.size(), dtype, seed, std, to); };
+  return makeHandle(info.Env(), filledBy(*queue, shape, dtype, fill), queue);
 }
 
 // write(tensor, data, bits)
 Napi::Value write(const Napi::CallbackInfo& info) {
   TensorHandle& handle = handleOf(info[0]);
   const core::Tensor& old = handle.tensor;
-  handle.tensor = uploaded(*handle.queue, old.shape, old.dtype, convert(info[1], old.size(), old.dtype, info[2].ToBoolean()));
+  handle.tensor = uploaded(*handle.queue, old.shape, old.dtype, info[1], info[2].ToBoolean());
   account(info.Env(), handle);
   return info.Env().Undefined();
 }

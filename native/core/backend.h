@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,6 +32,9 @@ class Device : public std::enable_shared_from_this<Device> {
   virtual const DeviceInfo& info() const = 0;
   // At least `bytes` bytes of unspecified content; throws ERR_MEMORY after trimming the cache did not help.
   virtual std::unique_ptr<Buffer> allocate(uint64_t bytes) = 0;
+  // Where the values of a storage can be written before any operation on it is submitted, or null where only its queue knows
+  // when (UploadOp). Throws ERR_MEMORY.
+  virtual std::byte* hostMemory(Storage&) { return nullptr; }
   virtual uint64_t cachedBytes() const = 0;
   // Gives cached memory back to the system.
   virtual void trim() = 0;

@@ -51,7 +51,7 @@ class Storage {
   // throws ERR_MEMORY.
   Buffer& buffer();
 
-  // [queue] The same, whatever it holds yet.
+  // [queue, or before any operation knows the storage] The same, whatever it holds yet.
   Buffer& memory();
   // [queue] Leaves the values to whoever asks for the buffer, or fills the memory on the way to something else and settles.
   void defer(std::unique_ptr<Deferred> values) { deferred_ = std::move(values); }

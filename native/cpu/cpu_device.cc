@@ -129,6 +129,10 @@ void CpuDevice::giveBack(Block block) {
   for (const Block& old : dropped) std::free(old.memory);
 }
 
+std::byte* CpuDevice::hostMemory(core::Storage& storage) {
+  return static_cast<CpuBuffer&>(storage.memory()).data();
+}
+
 uint64_t CpuDevice::cachedBytes() const {
   const std::unique_lock lock = core::acquire(mutex_);
   return cached_;

@@ -32,6 +32,7 @@ class CpuDevice final : public core::Device {
 
   const core::DeviceInfo& info() const override { return info_; }
   std::unique_ptr<core::Buffer> allocate(uint64_t bytes) override;
+  std::byte* hostMemory(core::Storage& storage) override;
   uint64_t cachedBytes() const override;
   void trim() override;
   std::unique_ptr<core::Backend> createBackend() override;

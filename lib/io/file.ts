@@ -35,6 +35,9 @@ export function checkPath(value: unknown, argument: string): string {
 }
 
 const largestRead = 1 << 26;
+/** Shorter reads are served from a window of the file, read once: most tensors are smaller than what a system call costs. */
+const smallRead = 1 << 17;
+const windowBytes = 1 << 19;
 
 /** A regular file opened for bounded reads: never mapped, so a file cut short meanwhile is an error, not a crash. */
 export class InputFile {
@@ -42,6 +45,7 @@ export class InputFile {
   /** Size in bytes when it was opened. */
   readonly size: number;
   readonly #handle: FileHandle;
+  #window = { start: 0, bytes: new Uint8Array(0) };
 
   private constructor(file: string, size: number, handle: FileHandle) {
     this.path = file;
@@ -65,21 +69,44 @@ export class InputFile {
 
   /** Fills `target` from byte `offset`; ERR_FORMAT if the file ends first. */
   async readInto(target: Uint8Array, offset: number): Promise<void> {
-    for (let done = 0; done < target.length; ) {
-      const length = Math.min(target.length - done, largestRead);
-      const { bytesRead } = await this.#handle.read(target, done, length, offset + done).catch((error) => ioError(this.path, 'read', error));
-      if (bytesRead === 0) fail('ERR_FORMAT', `${this.path}: ends at byte ${offset + done}, inside data that goes on to byte ${offset + target.length}`);
-      done += bytesRead;
-    }
+    const done = await this.#fill(target, offset);
+    if (done < target.length) fail('ERR_FORMAT', `${this.path}: ends at byte ${offset + done}, inside data that goes on to byte ${offset + target.length}`);
   }
 
   /** `length` bytes from `offset`, in a buffer of their own. */
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     if (offset + length > this.size)
       fail('ERR_FORMAT', `${this.path}: is ${this.size} bytes long and ends inside data that goes on to byte ${offset + length}`);
+    if (length < smallRead) {
+      if (!this.#holds(offset, length)) await this.#moveWindow(offset);
+      const { start, bytes } = this.#window;
+      if (this.#holds(offset, length)) return bytes.slice(offset - start, offset - start + length);
+    }
     const bytes = allocate(length, this.path);
     await this.readInto(bytes, offset);
     return bytes;
+  }
+
+  #holds(offset: number, length: number): boolean {
+    const { start, bytes } = this.#window;
+    return offset >= start && offset + length <= start + bytes.length;
+  }
+
+  async #moveWindow(start: number): Promise<void> {
+    const bytes = allocate(Math.min(windowBytes, this.size - start), this.path);
+    this.#window = { start, bytes: bytes.subarray(0, await this.#fill(bytes, start)) };
+  }
+
+  /** How many bytes of `target` the file fills from byte `offset` on. */
+  async #fill(target: Uint8Array, offset: number): Promise<number> {
+    let done = 0;
+    while (done < target.length) {
+      const length = Math.min(target.length - done, largestRead);
+      const { bytesRead } = await this.#handle.read(target, done, length, offset + done).catch((error) => ioError(this.path, 'read', error));
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
   }
 
   async close(): Promise<void> {

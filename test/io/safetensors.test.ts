@@ -1,4 +1,5 @@
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, truncateSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { Device, io, type Tensor } from 'weightnorm';
 import { heldTensors } from '../support/collect';
 import { safetensorsBytes, temporaryFolder } from '../support/files';
@@ -6,7 +7,70 @@ import { safetensorsBytes, temporaryFolder } from '../support/files';
 const folder = temporaryFolder();
 const cpu = Device.get('cpu');
 
+/** Watches the reads of every open file; `after` runs behind the first. */
+async function watchReads(after?: () => void): Promise<jest.SpyInstance> {
+  const probe = await open(__filename);
+  const prototype = Object.getPrototypeOf(probe);
+  await probe.close();
+  const read: (...args: unknown[]) => Promise<unknown> = prototype.read;
+  const spy = jest.spyOn(prototype, 'read');
+  if (after) {
+    spy.mockImplementationOnce(async function (this: unknown, ...args: unknown[]) {
+      const result = await read.apply(this, args);
+      after();
+      return result;
+    });
+  }
+  return spy;
+}
+
+/** Float32 tensors of so many elements each, one behind the other; element i of the file is i. */
+function counting(counts: readonly number[]): Uint8Array {
+  const header: Record<string, unknown> = {};
+  let end = 0;
+  for (const [i, count] of counts.entries()) {
+    header[`t${i}`] = { dtype: 'F32', shape: [count], data_offsets: [4 * end, 4 * (end + count)] };
+    end += count;
+  }
+  return safetensorsBytes(header, new Uint8Array(Float32Array.from({ length: end }, (_, i) => i).buffer));
+}
+
 describe('loadSafetensors', () => {
+  test('small tensors share reads of the file, whatever lies between them', async () => {
+    const counts = Array.from({ length: 400 }, (_, i) => (i % 50 === 7 ? 140_000 : i % 50 === 9 ? 40_000 : i % 50 === 11 ? 32_767 : 1 + ((i * 37) % 300)));
+    const file = folder.file('many.safetensors', counting(counts));
+    const reads = await watchReads();
+    const loaded = await io.loadSafetensors(file, { device: cpu });
+    const calls = reads.mock.calls.length;
+    reads.mockRestore();
+    let first = 0;
+    for (const [i, count] of counts.entries()) {
+      const values = await (loaded.get(`t${i}`) as Tensor).read();
+      expect(values.length).toBe(count);
+      expect(values.every((value, k) => value === first + k)).toBe(true);
+      first += count;
+    }
+    for (const tensor of loaded.values()) tensor.dispose();
+    expect(calls).toBeLessThan(50);
+  });
+
+  test.each([
+    ['a small tensor', [200_000, 100]],
+    ['a large tensor', [100, 200_000]],
+  ])('a file that is cut short in %s after its header was read', async (name, counts) => {
+    const bytes = counting(counts);
+    const file = folder.file(`${name}.safetensors`, bytes);
+    const reads = await watchReads(() => truncateSync(file, bytes.length - 200));
+    try {
+      await expect(io.loadSafetensors(file, { device: cpu })).rejects.toMatchObject({
+        code: 'ERR_FORMAT',
+        message: `${file}: ends at byte ${bytes.length - 200}, inside data that goes on to byte ${bytes.length}`,
+      });
+    } finally {
+      reads.mockRestore();
+    }
+  });
+
   test('F32, F16, BF16 and F64 tensors have their values and dtypes; others are named in skipped', async () => {
     const data = Buffer.alloc(8 + 4 + 4 + 16 + 8 + 1);
     data.writeDoubleLE(0.1, 0);

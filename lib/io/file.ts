@@ -35,7 +35,7 @@ export function checkPath(value: unknown, argument: string): string {
 }
 
 const largestRead = 1 << 26;
-/** Shorter reads are served from a window of the file, read once: most tensors are smaller than what a system call costs. */
+/** Shorter reads move a window of the file, which serves those that lie in it: small tensors take less time than a system call. */
 const smallRead = 1 << 17;
 const windowBytes = 1 << 19;
 
@@ -77,10 +77,10 @@ export class InputFile {
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     if (offset + length > this.size)
       fail('ERR_FORMAT', `${this.path}: is ${this.size} bytes long and ends inside data that goes on to byte ${offset + length}`);
-    if (length < smallRead) {
-      if (!this.#holds(offset, length)) await this.#moveWindow(offset);
-      const { start, bytes } = this.#window;
-      if (this.#holds(offset, length)) return bytes.slice(offset - start, offset - start + length);
+    if (length < smallRead && !this.#holds(offset, length)) await this.#moveWindow(offset);
+    if (this.#holds(offset, length)) {
+      const at = offset - this.#window.start;
+      return this.#window.bytes.slice(at, at + length);
     }
     const bytes = allocate(length, this.path);
     await this.readInto(bytes, offset);

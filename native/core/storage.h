@@ -31,8 +31,8 @@ struct Deferred {
   virtual void run() = 0;
 };
 
-// The bytes behind one or more tensors. Written by exactly one queued operation, never changed afterwards:
-// a rewrite makes a new Storage, so a storage's identity is also its version.
+// The bytes behind one or more tensors. Written by exactly one queued operation, or before any knows it, never changed
+// afterwards: a rewrite makes a new Storage, so a storage's identity is also its version.
 // Its bytes are accounted with the device from construction; the Buffer appears when the writing operation runs,
 // so temporaries of a long queue share memory. Fields marked [queue] belong to the queue's thread.
 class Storage {

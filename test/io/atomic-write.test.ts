@@ -1,17 +1,13 @@
 import { chmodSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { audio, Device, io } from 'weightnorm';
-import { temporaryFolder, unprivileged } from '../support/files';
+import { fileHandlePrototype, temporaryFolder, unprivileged } from '../support/files';
 
 const folder = temporaryFolder();
 const samples = Float32Array.of(0, 0.5, -0.5);
 
 /** Makes one call of a method of every open file fail as the system would. */
 async function failing(method: 'write' | 'sync', code: string, use: () => Promise<void>): Promise<void> {
-  const probe = await open(__filename);
-  const prototype = Object.getPrototypeOf(probe) as FileHandle;
-  await probe.close();
-  const spy = jest.spyOn(prototype, method).mockRejectedValueOnce(Object.assign(new Error(code), { code }) as never);
+  const spy = jest.spyOn(await fileHandlePrototype(), method).mockRejectedValueOnce(Object.assign(new Error(code), { code }) as never);
   try {
     await use();
     expect(spy).toHaveBeenCalled();

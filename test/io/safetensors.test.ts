@@ -1,19 +1,16 @@
 import { chmodSync, readFileSync, truncateSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { Device, io, type Tensor } from 'weightnorm';
 import { heldTensors } from '../support/collect';
-import { safetensorsBytes, temporaryFolder } from '../support/files';
+import { fileHandlePrototype, safetensorsBytes, temporaryFolder } from '../support/files';
 
 const folder = temporaryFolder();
 const cpu = Device.get('cpu');
 
 /** Watches the reads of every open file; `after` runs behind the first. */
 async function watchReads(after?: () => void): Promise<jest.SpyInstance> {
-  const probe = await open(__filename);
-  const prototype = Object.getPrototypeOf(probe);
-  await probe.close();
-  const read: (...args: unknown[]) => Promise<unknown> = prototype.read;
-  const spy = jest.spyOn(prototype, 'read');
+  const prototype = await fileHandlePrototype();
+  const read = prototype.read as (...args: unknown[]) => Promise<unknown>;
+  const spy: jest.SpyInstance = jest.spyOn(prototype, 'read');
   if (after) {
     spy.mockImplementationOnce(async function (this: unknown, ...args: unknown[]) {
       const result = await read.apply(this, args);
@@ -37,7 +34,9 @@ function counting(counts: readonly number[]): Uint8Array {
 
 describe('loadSafetensors', () => {
   test('small tensors share reads of the file, whatever lies between them', async () => {
-    const counts = Array.from({ length: 400 }, (_, i) => (i % 50 === 7 ? 140_000 : i % 50 === 9 ? 40_000 : i % 50 === 11 ? 32_767 : 1 + ((i * 37) % 300)));
+    // Elements of some among the small ones: longer than a window, than what moves it, and just short of that.
+    const long = new Map([140_000, 40_000, 32_767].map((count, i) => [7 + 2 * i, count]));
+    const counts = Array.from({ length: 400 }, (_, i) => long.get(i % 50) ?? 1 + ((i * 37) % 300));
     const file = folder.file('many.safetensors', counting(counts));
     const reads = await watchReads();
     const loaded = await io.loadSafetensors(file, { device: cpu });

@@ -1,4 +1,5 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -15,6 +16,13 @@ export function temporaryFolder(): { path: string; file(name: string, content?: 
     },
     list: () => readdirSync(folder).sort(),
   };
+}
+
+/** Where the methods of every open file are, for spies. */
+export async function fileHandlePrototype(): Promise<FileHandle> {
+  const probe = await open(__filename);
+  await probe.close();
+  return Object.getPrototypeOf(probe);
 }
 
 export interface Entry {
